@@ -1,0 +1,206 @@
+"""
+A race card: the JSON-lines file of a race. One header line, then one line a heat; append-only.
+
+The models here are the card's documentation, field by field with units. What is written is never rewritten: the
+leaderboard is computed from cards at any later time, without hosts.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from btgames.errors import UserError
+
+SCHEMA = 1
+"""
+Version of the card's format. History: 1, the first.
+"""
+
+
+class Outcome(enum.StrEnum):
+    """How a heat ended."""
+
+    FINISHED = "finished"  # every byte right, under its final name, within the time limit
+    TIMED_OUT = "timed_out"  # the time limit came first
+    CRASHED = "crashed"  # exited with a status other than 0 and without the right bytes
+    CORRUPT = "corrupt"  # exited with status 0 and without the right bytes, or marks right and hash wrong
+    UNSUPPORTED = "unsupported"  # could not start here, says why
+    VOID = "void"  # the testbed failed, not the contestant
+    NOT_RUN = "not_run"  # no heat at all: the contestant was retired, or the race had no room for it
+
+    @property
+    def words(self) -> str:
+        """The outcome as people write it."""
+        return self.value.replace("_", " ")
+
+
+class Record(BaseModel):
+    """Strict, frozen, nothing unknown: what every line of a card is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Announce(Record):
+    """One announce of the contestant, as the referee tracker saw it."""
+
+    at_s: float  # since the heat's start; only where tracker and stopwatch share a clock, else since the first
+    event: str  # started, completed, stopped, or "" as in most
+    left: int | None  # bytes that the client says it still lacks; None when it did not say
+    downloaded: int | None  # bytes
+    transport: Literal["http", "udp"]
+
+
+class Heat(Record):
+    """One timed download by one contestant. Times are seconds of the client host's CLOCK_MONOTONIC since the exec."""
+
+    type: Literal["heat"] = "heat"
+    contestant: str  # the label under which it races
+    round: int = Field(ge=1)  # heats are interleaved: round 1 runs each contestant once, then round 2, ...
+    attempt: int = Field(default=1, ge=1)  # 2 when the first attempt was void and it was run again
+    outcome: Outcome
+    reason: str = ""  # one line of words; empty when finished and nothing is worth saying
+    complete_s: float | None = None  # every block right under its final name: the time that ranks
+    done_s: float | None = None  # by the client's own word: its exit or its `completed` announce, the earlier one
+    exit_s: float | None = None  # the last process ended by itself; None when the harness ended it
+    ended_by: str | None = None  # the signal with which the harness had to end it: SIGINT, SIGTERM or SIGKILL
+    first_block_s: float | None = None  # the first block found right
+    total_s: float | None = None  # the whole heat as the harness saw it, preparations and verification included
+    exit_status: int | None = None  # of the command; -N when signal N ended it
+    version: str = ""  # what is really installed, by the contestant's own word
+    started_at: str = ""  # wall clock, ISO 8601, for people; never used in arithmetic
+    info_hash: str = ""  # hex
+    payload_seed: str = ""  # hex, 128 bits: regenerates the payload
+    payload_bytes: int = 0
+    blocks_right: int | None = None  # blocks of 16 KiB found right at the end
+    blocks: int | None = None  # of how many
+    wrong_pieces: int | None = None  # pieces whose hash was wrong after the heat; None when not hashed
+    rx_bytes: int | None = None  # into the client's interface during the heat, headers included
+    tx_bytes: int | None = None  # out of it
+    traffic: tuple[tuple[float, int, int], ...] = ()  # (seconds, rx_bytes, tx_bytes) every 20 ms, where it changed
+    cpu_user_s: float | None = None  # whole process tree
+    cpu_system_s: float | None = None
+    peak_rss_bytes: int | None = None  # whole process tree, sampled every 20 ms
+    stopwatch_cpu_s: float | None = None  # what measuring cost
+    announces: tuple[Announce, ...] = ()  # the contestant's own; empty with opentracker
+    log_tail: str = ""  # the end of what the client printed
+
+
+class Entrant(Record):
+    """One contestant as it was entered."""
+
+    label: str
+    name: str  # of its module
+    title: str
+    spec: str  # as the user wrote it
+    pin: str  # the version asked for
+    module_sha256: str
+    yardstick: bool = False  # not a BitTorrent client: shows what the link can do
+    exits: bool = True  # False: seeds on for ever, so nobody waits for it
+
+
+class Header(Record):
+    """The first line of a card: enough to run the race again."""
+
+    type: Literal["race"] = "race"
+    schema_version: int = SCHEMA
+    id: str  # of the race
+    started_at: str  # wall clock, ISO 8601
+    btgames_version: str
+    scenario: str  # its name
+    scenario_text: str  # the whole file
+    scenario_sha256: str
+    payload_bytes: int
+    entrants: tuple[Entrant, ...]
+    heats: int  # asked for, per contestant
+    order_seed: int  # seeds the random order of each round
+    testbed: str  # local, cloud, or an inventory's name
+    tracker: str
+    links: dict[str, Any]  # host -> up_mbit, down_mbit, burst_bytes; null where not shaped
+    machine: dict[str, Any]  # CPU model, cores, memory, kernel, rights; instance type and image in a cloud
+    libraries: dict[str, str]  # name -> version, of what the harness runs on
+
+
+Line = Annotated[Header | Heat, Field(discriminator="type")]
+_LINE: TypeAdapter[Header | Heat] = TypeAdapter(Line)
+
+
+@dataclass(frozen=True)
+class RaceCard:
+    """A card as read from its file."""
+
+    path: Path
+    header: Header
+    heats: tuple[Heat, ...]
+    warnings: tuple[str, ...] = ()  # a torn last line, say
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """
+        Read a card. A last line that was torn by a crash is skipped and reported in `warnings`.
+
+        Raises:
+            UserError: no such file, not a race card, a card of a newer format, or a damaged line in its middle.
+        """
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+        torn = lines.pop()  # what follows the last newline: nothing, unless the writer died within a line
+        warnings = [f"{path}: the last line is torn and was skipped"] if torn.strip() else []
+        records = [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        if not records or not isinstance(records[0], Header):
+            raise UserError(f"{path}: not a race card: its first line is not the header of a race")
+        heats = [record for record in records[1:] if isinstance(record, Heat)]
+        if len(heats) != len(records) - 1:
+            raise UserError(f"{path}: more than one header; each race has a card of its own")
+        return cls(path, records[0], tuple(heats), tuple(warnings))
+
+
+def _parse(path: Path, number: int, line: bytes) -> Header | Heat:
+    try:
+        version = json.loads(line).get("schema_version", SCHEMA)
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}, line {number}: not a line of a race card") from error
+    if version != SCHEMA:
+        raise UserError(f"{path}: written in format {version}; this btgames reads format {SCHEMA}")
+    try:
+        return _LINE.validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        raise UserError(f"{path}, line {number}: {where}: {first['msg']}") from error
+
+
+class CardWriter:
+    """Appends to a new card, each line flushed and synced before the race goes on. A context manager."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Create the file (and its folder); a file that exists is a UserError, never overwritten."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("x", encoding="utf-8")
+        except FileExistsError as error:
+            raise UserError(f"{path}: exists already; a race never overwrites a card") from error
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+        self.add(header)
+
+    def add(self, record: Header | Heat) -> None:
+        """Append one line; when this returns it is on the disk."""
+        self._file.write(record.model_dump_json() + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
