@@ -11,12 +11,14 @@ import enum
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from btgames.errors import UserError
+from btgames.errors import GamesError, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = 1
 """
@@ -41,6 +43,19 @@ class Outcome(enum.StrEnum):
         return self.value.replace("_", " ")
 
 
+def _sayable(text: str) -> str:
+    # Bytes of a contestant that are no UTF-8 arrive as lone surrogates, which JSON cannot hold: they become \udc80.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_sayable)]
+"""
+What others wrote: contestants, users, their files. Any text may stand here; who shows it renders it harmless.
+"""
+
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+
+
 class Record(BaseModel):
     """Strict, frozen, nothing unknown: what every line of a card is."""
 
@@ -51,7 +66,7 @@ class Announce(Record):
     """One announce of the contestant, as the referee tracker saw it."""
 
     at_s: float  # since the heat's start; only where tracker and stopwatch share a clock, else since the first
-    event: str  # started, completed, stopped, or "" as in most
+    event: Text  # started, completed, stopped, or "" as in most
     left: int | None  # bytes that the client says it still lacks; None when it did not say
     downloaded: int | None  # bytes
     transport: Literal["http", "udp"]
@@ -61,19 +76,20 @@ class Heat(Record):
     """One timed download by one contestant. Times are seconds of the client host's CLOCK_MONOTONIC since the exec."""
 
     type: Literal["heat"] = "heat"
-    contestant: str  # the label under which it races
+    contestant: Text  # the label under which it races
     round: int = Field(ge=1)  # heats are interleaved: round 1 runs each contestant once, then round 2, ...
     attempt: int = Field(default=1, ge=1)  # 2 when the first attempt was void and it was run again
     outcome: Outcome
-    reason: str = ""  # one line of words; empty when finished and nothing is worth saying
-    complete_s: float | None = None  # every block right under its final name: the time that ranks
-    done_s: float | None = None  # by the client's own word: its exit or its `completed` announce, the earlier one
-    exit_s: float | None = None  # the last process ended by itself; None when the harness ended it
+    reason: Text = ""  # one line of words; empty when finished and nothing is worth saying
+    complete_s: Seconds | None = None  # every block right under its final name: the time that ranks
+    done_s: Seconds | None = None  # by the client's own word: its exit or its `completed` announce, the earlier one
+    exit_s: Seconds | None = None  # the last process ended by itself; None when the harness ended it
     ended_by: str | None = None  # the signal with which the harness had to end it: SIGINT, SIGTERM or SIGKILL
-    first_block_s: float | None = None  # the first block found right
-    total_s: float | None = None  # the whole heat as the harness saw it, preparations and verification included
+    ended_at_s: Seconds | None = None  # when that signal was sent: `exit_s` would have been more than this
+    first_block_s: Seconds | None = None  # the first block found right
+    total_s: Seconds | None = None  # the whole heat as the harness saw it, preparations and verification included
     exit_status: int | None = None  # of the command; -N when signal N ended it
-    version: str = ""  # what is really installed, by the contestant's own word
+    version: Text = ""  # what is really installed, by the contestant's own word
     started_at: str = ""  # wall clock, ISO 8601, for people; never used in arithmetic
     info_hash: str = ""  # hex
     payload_seed: str = ""  # hex, 128 bits: regenerates the payload
@@ -89,17 +105,23 @@ class Heat(Record):
     peak_rss_bytes: int | None = None  # whole process tree, sampled every 20 ms
     stopwatch_cpu_s: float | None = None  # what measuring cost
     announces: tuple[Announce, ...] = ()  # the contestant's own; empty with opentracker
-    log_tail: str = ""  # the end of what the client printed
+    log_tail: Text = ""  # the end of what the client printed
+
+    @model_validator(mode="after")
+    def _finished_in_some_time(self) -> Self:
+        if self.outcome is Outcome.FINISHED and self.complete_s is None:
+            raise ValueError("a finished heat has a complete_s")
+        return self
 
 
 class Entrant(Record):
     """One contestant as it was entered."""
 
-    label: str
-    name: str  # of its module
-    title: str
-    spec: str  # as the user wrote it
-    pin: str  # the version asked for
+    label: Text
+    name: Text  # of its module
+    title: Text
+    spec: Text  # as the user wrote it
+    pin: Text  # the version asked for
     module_sha256: str
     yardstick: bool = False  # not a BitTorrent client: shows what the link can do
     exits: bool = True  # False: seeds on for ever, so nobody waits for it
@@ -143,18 +165,24 @@ class RaceCard:
     @classmethod
     def read(cls, path: Path) -> Self:
         """
-        Read a card. A last line that was torn by a crash is skipped and reported in `warnings`.
+        Read a card, finished or still growing. A last line that was torn by a crash is skipped, and told in `warnings`.
 
         Raises:
             UserError: no such file, not a race card, a card of a newer format, or a damaged line in its middle.
+
         """
         try:
-            lines = path.read_bytes().split(b"\n")
+            *lines, last = path.read_bytes().split(b"\n")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
-        torn = lines.pop()  # what follows the last newline: nothing, unless the writer died within a line
-        warnings = [f"{path}: the last line is torn and was skipped"] if torn.strip() else []
         records = [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        # After the last newline: nothing, or a torn line, unless an editor took only the newline away.
+        warnings = []
+        if last.strip():
+            try:
+                records.append(_parse(path, len(lines) + 1, last))
+            except UserError:
+                warnings = [f"{path}: the last line is torn and was skipped"]
         if not records or not isinstance(records[0], Header):
             raise UserError(f"{path}: not a race card: its first line is not the header of a race")
         heats = [record for record in records[1:] if isinstance(record, Heat)]
@@ -166,16 +194,18 @@ class RaceCard:
 def _parse(path: Path, number: int, line: bytes) -> Header | Heat:
     try:
         version = json.loads(line).get("schema_version", SCHEMA)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}, line {number}: not a line of a race card") from error
     if version != SCHEMA:
-        raise UserError(f"{path}: written in format {version}; this btgames reads format {SCHEMA}")
+        raise UserError(f"{path}: written in format {version!r:.20}; this btgames reads format {SCHEMA}")
     try:
         return _LINE.validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        raise UserError(f"{path}, line {number}: {where}: {first['msg']}") from error
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"][1:])  # the first part is the type of the line
+        # Both may quote the line, and the line may be anything.
+        found = f"{where}: {first['msg']}".encode("unicode_escape").decode()
+        raise UserError(f"{path}, line {number}: {found:.300}") from error
 
 
 class CardWriter:
@@ -186,7 +216,10 @@ class CardWriter:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("x", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path.parent}: {error.strerror}; a race card cannot be written there") from error
+        try:
+            self._file = path.open("xb", buffering=0)
         except FileExistsError as error:
             raise UserError(f"{path}: exists already; a race never overwrites a card") from error
         except OSError as error:
@@ -194,10 +227,22 @@ class CardWriter:
         self.add(header)
 
     def add(self, record: Header | Heat) -> None:
-        """Append one line; when this returns it is on the disk."""
-        self._file.write(record.model_dump_json() + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """
+        Append one line; when this returns it is on the disk.
+
+        Raises:
+            GamesError: no room on the disk, say; the card is as it was before.
+
+        """
+        line = record.model_dump_json().encode() + b"\n"
+        before = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.seek(self._file.truncate(before))
+            raise GamesError(f"{self.path}: {error.strerror}; the card holds what came before") from error
 
     def __enter__(self) -> Self:
         return self
