@@ -1,0 +1,169 @@
+"""
+What the referee tracker knows: the one swarm it serves, and the log of who announced what, and when.
+
+Peers never expire: a heat is shorter than any sensible expiry, and the next heat forgets them all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+INFO_HASH_BYTES = 20
+"""
+SHA-1, by BEP 3.
+"""
+
+MAX_PEERS = 2000
+"""
+Peers that are remembered at most. Seeders come before the contestant, so a flood of invented peers displaces none.
+"""
+
+LOG_ENDS = 1000
+"""
+Entries kept from the log's beginning, and again from its end; what lies between is only counted.
+"""
+
+NUMWANT = 50
+"""
+Peers that an asker gets when it does not say how many it wants (BEP 3's own default).
+"""
+
+MAX_NUMWANT = 200
+"""
+Peers that an asker gets at most: 1200 bytes in compact form, which one UDP datagram carries.
+"""
+
+
+class Refused(Exception):  # noqa: N818 - the tracker's answer, not a defect
+    """The announce is not served; the text is BEP 3's `failure reason`."""
+
+
+@dataclass(frozen=True)
+class Announce:
+    """One announce as it came, whichever the transport. None: the asker did not say, or not in a readable way."""
+
+    at_s: float  # CLOCK_MONOTONIC of this host
+    ip: str  # where it came from; the `ip` parameter is never believed
+    transport: str  # http or udp
+    info_hash: bytes
+    peer_id: bytes
+    port: int | None = None  # 1 to 65535
+    event: str = ""  # started, completed, stopped or nothing, but also whatever else an odd client sends
+    left: int | None = None  # bytes
+    downloaded: int | None = None  # bytes
+    uploaded: int | None = None  # bytes
+    numwant: int | None = None  # negative or None: as many as the tracker likes
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One address that others are told of."""
+
+    ip: str
+    port: int
+    peer_id: bytes
+    complete: bool  # it said that nothing is left
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a scrape tells (BEP 48)."""
+
+    complete: int
+    incomplete: int
+    downloaded: int  # announces of `completed`
+
+
+class Swarm:
+    """The swarm of one info hash, and its log. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forget(None)
+
+    def _forget(self, info_hash: bytes | None) -> None:
+        self.info_hash = info_hash
+        self._peers: dict[tuple[str, int], Peer] = {}
+        self._completed = 0
+        self._first: list[dict[str, Any]] = []
+        self._last: deque[dict[str, Any]] = deque(maxlen=LOG_ENDS)
+        self._dropped = 0
+
+    def expect(self, info_hash: bytes) -> None:
+        """Forget everything; from now on serve this info hash and no other. ValueError: it is not 20 bytes."""
+        if len(info_hash) != INFO_HASH_BYTES:
+            raise ValueError(f"an info hash has {INFO_HASH_BYTES} bytes, not {len(info_hash)}")
+        with self._lock:
+            self._forget(info_hash)
+
+    def announce(self, announce: Announce) -> tuple[list[Peer], Counts]:
+        """
+        Note the announce and return the peers for its asker, never the asker itself, and the swarm's counts.
+
+        An asker with nothing left is told of incomplete peers only: two seeders have nothing to give each other, and
+        their talk would be on the measured links.
+
+        Raises:
+            Refused: another info hash than the expected one; noted as well.
+
+        """
+        with self._lock:
+            if announce.info_hash != self.info_hash:
+                whole = len(announce.info_hash) == INFO_HASH_BYTES
+                reason = "unknown info_hash" if whole else f"info_hash has {len(announce.info_hash)} bytes"
+                self._note(announce, reason)
+                raise Refused(reason)
+            self._note(announce, "ok")
+            self._update(announce)
+            return self._others(announce), self._counts()
+
+    def counts(self) -> Counts:
+        """Return what a scrape tells."""
+        with self._lock:
+            return self._counts()
+
+    def log(self) -> dict[str, Any]:
+        """Return ``{"announces": [...], "dropped": count}`` since the last `expect`; bytes in hex."""
+        with self._lock:
+            return {"announces": [*self._first, *self._last], "dropped": self._dropped}
+
+    def _note(self, announce: Announce, status: str) -> None:
+        info_hash = announce.info_hash[: 2 * INFO_HASH_BYTES].hex()
+        entry = {**asdict(announce), "info_hash": info_hash, "peer_id": announce.peer_id.hex(), "status": status}
+        if len(self._first) < LOG_ENDS:
+            self._first.append(entry)
+        else:
+            self._dropped += len(self._last) == LOG_ENDS
+            self._last.append(entry)
+
+    def _update(self, announce: Announce) -> None:
+        self._completed += announce.event == "completed"
+        if announce.port is None:
+            return
+        key = (announce.ip, announce.port)
+        if announce.event == "stopped":
+            self._peers.pop(key, None)
+        elif key in self._peers or len(self._peers) < MAX_PEERS:
+            self._peers[key] = Peer(announce.ip, announce.port, announce.peer_id, complete=announce.left == 0)
+
+    def _others(self, announce: Announce) -> list[Peer]:
+        if announce.event == "stopped":
+            return []
+        wanted = NUMWANT if announce.numwant is None or announce.numwant < 0 else min(announce.numwant, MAX_NUMWANT)
+        asker = (announce.ip, announce.port)
+        others = (
+            peer
+            for peer in self._peers.values()
+            if (peer.ip, peer.port) != asker
+            and not (announce.peer_id and peer.peer_id == announce.peer_id)
+            and not (announce.left == 0 and peer.complete)
+        )
+        return list(itertools.islice(others, wanted))
+
+    def _counts(self) -> Counts:
+        complete = sum(peer.complete for peer in self._peers.values())
+        return Counts(complete, len(self._peers) - complete, self._completed)
