@@ -18,3 +18,5 @@ scenario.py, contestant.py, payload.py, torrent.py, result.py, places.py, errors
                                 plain data and its files
 ==============================  =======================================================================
 """
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""``python -m btgames``: what `inv` runs."""
+
+from btgames.program import main
+
+main()

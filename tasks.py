@@ -1,0 +1,147 @@
+"""
+The command line of Bittorrent Games: names, help, defaults; what a task does is in the module that it calls.
+
+``./inv TASK`` in a clone, ``btgames TASK`` when installed, or ``invoke TASK`` beside this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from btgames.program import command, remainder, whole
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+CONTESTANT = "who races, [LABEL=]NAME_OR_PATH[@VERSION][:SOURCE_DIR]; repeatable"
+SCENARIO = "a name that `scenarios` lists, or the path of a YAML file"
+
+
+@command(
+    iterable=["contestant"],
+    help={
+        "scenario": SCENARIO,
+        "contestant": f"{CONTESTANT}; the default is four that need no root",
+        "heats": "heats of each contestant; the default is the scenario's",
+        "card": "file of the race card; the default is results/DATE-SCENARIO-ID.jsonl",
+        "keep": "folder for logs, torrent, download and packet capture of each heat",
+        "dry-run": "print scenario, hosts, links and commands; start nothing",
+        "seed": "of the random order of contestants in each round",
+        "retire": "a contestant that fails in its first two heats does not run the others",
+        "quiet": "print the leaderboard only",
+    },
+)
+def race(
+    _: Context,
+    *,
+    scenario: str = "small",
+    contestant: list[str] | None = None,
+    heats: str | None = None,
+    card: str | None = None,
+    keep: str | None = None,
+    dry_run: bool = False,
+    seed: str | None = None,
+    retire: bool = True,
+    quiet: bool = False,
+) -> int:
+    """Race contestants on a scenario."""
+    from btgames import race
+
+    return race.command(
+        scenario=scenario,
+        contestants=contestant or [],
+        heats=whole("--heats", heats, least=1, most=1000),
+        card=card,
+        keep=keep,
+        dry_run=dry_run,
+        seed=whole("--seed", seed, least=0, most=2**63 - 1),
+        retire=retire,
+        quiet=quiet,
+    )
+
+
+@command(
+    iterable=["card"],
+    help={
+        "card": "a race card; repeatable; the default is the latest of results/",
+        "format": "table, markdown, csv or json",
+    },
+)
+def leaderboard(_: Context, *, card: list[str] | None = None, format: str = "table") -> int:  # noqa: A002 - the option's name
+    """Rank the contestants of race cards."""
+    from btgames import leaderboard
+
+    return leaderboard.command(cards=card or [], format=format)
+
+
+@command(iterable=["contestant"], help={"contestant": f"{CONTESTANT}; none: the machine itself"})
+def check(_: Context, *, contestant: list[str] | None = None) -> int:
+    """Examine this machine, or a contestant: a tiny heat, judged in words."""
+    from btgames import doctor
+
+    return doctor.command(contestants=contestant or [])
+
+
+@command(
+    iterable=["contestant"],
+    help={"contestant": f"{CONTESTANT}; `quick`: all that take under two minutes", "yes": "do not ask before apt runs"},
+)
+def install(_: Context, *, contestant: list[str] | None = None, yes: bool = False) -> int:
+    """Install contestants ahead of a race, system packages included."""
+    from btgames import installing
+
+    return installing.command(contestants=contestant or [], yes=yes)
+
+
+@command(help={"scenario": SCENARIO, "contestant": "one to be installed, its command printed"})
+def shell(_: Context, *, scenario: str = "small", contestant: str | None = None) -> int:
+    """Open a shell on the client host, the swarm alive beside it."""
+    from btgames import shell
+
+    return shell.command(scenario=scenario, contestant=contestant)
+
+
+@command()
+def contestants(_: Context) -> int:
+    """List the contestants."""
+    from btgames import listing
+
+    return listing.contestants()
+
+
+@command()
+def scenarios(_: Context) -> int:
+    """List the scenarios."""
+    from btgames import listing
+
+    return listing.scenarios()
+
+
+@command(
+    name="test",
+    help={
+        "suite": "all, quick, testbed, or the name of a module",
+        "k": "only tests whose names match this expression of pytest's",
+    },
+)
+def run_tests(_: Context, *, suite: str = "all", k: str | None = None) -> int:
+    """Run the tests; what follows -- goes to pytest as it is."""
+    from btgames import development
+
+    return development.test(suite=suite, expression=k, extra=remainder())
+
+
+@command()
+def lint(_: Context) -> int:
+    """Check style and types of everything."""
+    from btgames import development
+
+    return development.lint()
+
+
+@command(help={"only": "the name of one benchmark"})
+def bench(_: Context, *, only: str | None = None) -> int:
+    """Run the benchmarks and print their figures."""
+    from btgames import development
+
+    return development.bench(only=only)
