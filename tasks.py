@@ -6,12 +6,14 @@ The command line of Bittorrent Games: names, help, defaults; what a task does is
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from btgames.program import command, remainder, whole
 
 if TYPE_CHECKING:
-    from invoke import Context
+    from invoke.context import Context
 
 CONTESTANT = "who races, [LABEL=]NAME_OR_PATH[@VERSION][:SOURCE_DIR]; repeatable"
 SCENARIO = "a name that `scenarios` lists, or the path of a YAML file"
@@ -63,7 +65,7 @@ def race(
 @command(
     iterable=["card"],
     help={
-        "card": "a race card; repeatable; the default is the latest of results/",
+        "card": "a race card; repeatable; the default is the newest of results/",
         "format": "table, markdown, csv or json",
     },
 )
@@ -71,7 +73,7 @@ def leaderboard(_: Context, *, card: list[str] | None = None, format: str = "tab
     """Rank the contestants of race cards."""
     from btgames import leaderboard
 
-    return leaderboard.command(cards=card or [], format=format)
+    return leaderboard.command(cards=card or [], format=format, results_dir=Path("results"), out=sys.stdout)
 
 
 @command(iterable=["contestant"], help={"contestant": f"{CONTESTANT}; none: the machine itself"})
@@ -120,7 +122,7 @@ def scenarios(_: Context) -> int:
 @command(
     name="test",
     help={
-        "suite": "all, quick, testbed, or the name of a module",
+        "suite": "all, unit, testbed, or the name of a module under test",
         "k": "only tests whose names match this expression of pytest's",
     },
 )
