@@ -41,13 +41,11 @@ class Scenario(Strict):
     payload: Payload = Field(description="the fields size, piece_size and files")
     tracker: Literal["referee", "opentracker"] = Field(default="referee", description="referee or opentracker")
     transport: Literal["any", "tcp", "utp"] = Field(default="any", description="any, tcp or utp")
-    seeders: tuple[Seeders, ...] = Field(
-        min_length=1, max_length=MAX_SEEDERS, description="a list of groups, each with count, up_mbit and has"
-    )
+    seeders: tuple[Seeders, ...] = Field(description="a list of groups, each with count, up_mbit and has")
     client: Client = Field(description="the fields up_mbit and down_mbit")
     time_limit_s: float = Field(ge=1, le=86400, description="seconds, 1 to 86400")
     exit_grace_s: float = Field(default=5, ge=0, le=600, description="seconds, 0 to 600")
-    heats: int = Field(default=6, ge=1, le=1000, description="how many per contestant, 1 to 1000")
+    heats: int = Field(default=6, ge=1, le=1000, description="a whole number per contestant, 1 to 1000")
 
     @field_validator("description")
     @classmethod
@@ -59,15 +57,15 @@ class Scenario(Strict):
     @field_validator("seeders")
     @classmethod
     def _payload_is_whole(cls, groups: tuple[Seeders, ...], info: ValidationInfo) -> tuple[Seeders, ...]:
-        if (total := sum(group.count for group in groups)) > MAX_SEEDERS:
-            raise ValueError(f"that makes {total} seeders; allowed: at most {MAX_SEEDERS}")
+        if not 1 <= (total := sum(group.count for group in groups)) <= MAX_SEEDERS:
+            raise ValueError(f"found {total} seeders in all; allowed: 1 to {MAX_SEEDERS}")
         dealt: Counter[int] = Counter()
         for group in groups:
             if group.share:
                 dealt[group.share[1]] += group.share[0] * group.count
         pieces = info.data["payload"].num_pieces if "payload" in info.data else MAX_SEEDERS
         if max(dealt, default=0) > pieces:
-            raise ValueError(f"{max(dealt)} parts of a payload of {pieces} pieces; allowed: a piece at least in each")
+            raise ValueError(f"found {max(dealt)} parts; allowed: at most as many as pieces, which are {pieces}")
         # Each deal begins with part 1, so that what they hold together is what the longest deal holds.
         if all(group.share for group in groups) and all(dealt[parts] < parts for parts in dealt):
             best = max(dealt, key=lambda parts: dealt[parts] / parts)

@@ -18,7 +18,7 @@ MIN_MANY_BYTES = 64 * KIB  # less cannot be split into files worth the name
 
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(" + "|".join(_UNITS) + ")")
-_MBIT = "Mbit/s, a number from 0.1 to 10000; null where the link is not shaped"
+_MBIT = "Mbit/s, a number from 0.1 to 10000, or null for a link that is not shaped"
 
 
 def _bytes_of(value: Any) -> Any:
@@ -89,7 +89,7 @@ class Payload(Strict):
 class Seeders(Strict):
     """A group of seeders that are alike. Their down rate is their up rate: seeders only receive requests."""
 
-    count: int = Field(default=1, ge=1, le=MAX_SEEDERS, description=f"how many, 1 to {MAX_SEEDERS}")
+    count: int = Field(default=1, ge=1, le=MAX_SEEDERS, description=f"a whole number, 1 to {MAX_SEEDERS}")
     up_mbit: Mbit | None = Field(description=_MBIT)
     has: str = Field(
         default="all",

@@ -49,7 +49,7 @@ def validate(document: Document, model: type[Model]) -> Model:
         mistakes += [_mistake(document, model, each) for each in error.errors(include_url=False)]
     if not mistakes:
         return value
-    mistakes.sort()
+    mistakes.sort(key=lambda mistake: mistake[0])
     if len(mistakes) == 1:
         raise UserError(f"{document.path}, line {mistakes[0][0]}: {mistakes[0][1]}")
     lines = [f"{document.path}: {len(mistakes)} mistakes"]
@@ -73,7 +73,7 @@ def _mistake(document: Document, model: type[Strict], error: ErrorDetails) -> tu
         known = f"; known: {', '.join(fields)}"
         return line, f"{dotted(loc)}: no such field{nearest(shown(str(loc[-1])), fields) or known}"
     if error["type"] == "value_error":
-        whole = found in ("a list", "fields")  # what a validator says of many values needs no `found`
+        whole = found in ("a list", "a group of fields")  # what a validator says of many values needs no `found`
         return line, f"{dotted(loc)}: {'' if whole else f'found {found}; '}{error['ctx']['error']}"
     return line, f"{dotted(loc)}: found {found}; allowed: {fields[str(field_loc[-1])].description}"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from btgames.errors import UserError
+from btgames.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,6 +86,9 @@ def read_text(path: Path) -> str:
             raise UserError(f"{path}: has {status.st_size} bytes; at most {LIMIT_BYTES} are allowed")
         with path.open("rb") as file:
             content = file.read(LIMIT_BYTES + 1)
+    except FileNotFoundError as error:
+        beside = (each.name for each in path.parent.glob("*.y*ml"))
+        raise UserError(f"{path}: no such file{nearest(path.name, beside)}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name
@@ -115,18 +118,17 @@ def parse(path: Path, text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         tab = mark and text[mark.index : mark.index + 1] == "\t"
-        words = "a tab; YAML wants spaces there" if tab else f"not YAML: {error.problem or error.context}"
-        raise UserError(f"{path}, line {mark.line + 1 if mark else 1}: {shown_line(words)}") from error
+        words = "a tab; YAML wants spaces there" if tab else f"not YAML: {error.problem}"
+        raise UserError(f"{path}, line {mark.line + 1 if mark else 1}: {_one_line(words)}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{path}, line {line}: not text: it holds a control character") from error
-    except (yaml.YAMLError, ValueError, ArithmeticError) as error:  # PyYAML trips over "\UFFFFFFFF" and the like
-        raise UserError(f"{path}: not YAML: {shown_line(str(error))}") from error
+    except (ValueError, ArithmeticError) as error:  # PyYAML trips over these itself
+        raise UserError(f"{path}: not YAML: an escape such as \\UFFFFFFFF, or a version, is out of range") from error
     return Document(path, text, data, reader.places, tuple(reader.mistakes))
 
 
-def shown_line(words: str) -> str:
-    """Return words of a library as one printable line."""
+def _one_line(words: str) -> str:
     one_line = " ".join(words.split())
     return one_line if one_line.isprintable() else ascii(one_line)[1:-1]
 
@@ -167,7 +169,7 @@ class _Reader:
         if isinstance(event, yaml.SequenceStartEvent):
             self.places[loc] = Place(_line(event), "a list")
             return tuple(self.value(item, events, (*loc, index)) for index, item in enumerate(_until_end(events)))
-        self.places[loc] = Place(_line(event), "fields")
+        self.places[loc] = Place(_line(event), "a group of fields")
         return self.mapping(events, loc)
 
     def scalar(self, event: yaml.ScalarEvent, loc: Loc) -> str | float | bool | None:
@@ -217,5 +219,5 @@ def _line(event: yaml.Event) -> int:
 
 def dotted(loc: Loc) -> str:
     """Return a place as people write it: ``seeders[0].up_mbit``."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in loc)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shown(part) or '(empty)'}" for part in loc)
     return "".join(parts).removeprefix(".")
