@@ -188,7 +188,7 @@ def test_interrupted(clone: Clone) -> None:
 
 
 def test_orphaned(clone: Clone) -> None:
-    """When only the script itself is killed, the next use waits for the pip that lives on, instead of running beside it."""
+    """When only the script itself is killed, the next use waits for the pip that lives on."""
     os.mkfifo(clone.here / "gate")
     victim = clone.start("race")
     clone.wait_for("pip requirements.txt")
