@@ -138,7 +138,7 @@ class Header(Record):
     scenario: str  # its name
     scenario_text: str  # the whole file
     scenario_sha256: str
-    payload_bytes: int
+    payload_bytes: int = Field(ge=0, lt=1 << 63)
     entrants: tuple[Entrant, ...]
     heats: int  # asked for, per contestant
     order_seed: int  # seeds the random order of each round
