@@ -52,9 +52,8 @@ def parse(target: bytes) -> Target:
     binary: dict[bytes, list[bytes]] = {b"info_hash": [], b"peer_id": []}
     while found := _BINARY.search(query):
         raw = _raw(query, found.end())
-        # A plus is itself where all bytes are sent raw, and a space where the query was written as a form.
-        for reading in {raw, raw.replace(b"+", b" ")}:
-            binary[found[1]].append(unquote_to_bytes(reading))
+        # A plus is a space where the query was written as a form; in raw bytes, plus and percent are themselves.
+        binary[found[1]] += [unquote_to_bytes(raw), unquote_to_bytes(raw.replace(b"+", b" ")), raw]
         query = query[: found.start()] + query[found.end() + len(raw) :]
     pairs = (pair.partition(b"=") for pair in query.split(b"&"))
     fields: dict[str, str] = {}
@@ -65,9 +64,10 @@ def parse(target: bytes) -> Target:
 
 def _raw(query: bytes, start: int) -> bytes:
     """Return the value at `start` as it was sent: 20 bytes, escaped or not, or else all up to the next ``&``."""
-    tokens = [token[0] for token in itertools.islice(_TOKEN.finditer(query, start), _ID_BYTES)]
-    for value in (b"".join(tokens), query[start : start + _ID_BYTES]):
-        if len(tokens) == _ID_BYTES and query[start + len(value) :][:1] in {b"", b"&"}:
+    escaped = [token[0] for token in itertools.islice(_TOKEN.finditer(query, start), _ID_BYTES)]
+    raw = query[start : start + _ID_BYTES]
+    for parts, value in ((escaped, b"".join(escaped)), (raw, raw)):
+        if len(parts) == _ID_BYTES and query[start + len(value) :][:1] in {b"", b"&"}:
             return value
     return query[start:].partition(b"&")[0]
 

@@ -1,0 +1,74 @@
+"""
+How Debian's opentracker is run for one heat: the tracker of 2013, and of much of the real world.
+
+It reads its configuration, then, as root, changes its root directory to `tracker.rootdir` and becomes `tracker.user`,
+and only then reads its whitelist. So the whitelist's name is relative to that directory, and that user must be able to
+read there. A user namespace in which only root exists has nobody to become: there it is started in a further one, in
+which it is not root to begin with. Source of both: its drop_privileges(), and trying.
+
+Other than the referee it tells an asker of itself too, and keeps no log. Its scrape registers nobody.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import PurePath
+
+NEEDED = "needs Debian's opentracker: apt-get install opentracker"
+
+USER = "nobody"
+
+USER_ID = 65534
+"""
+Of nobody, in Debian.
+"""
+
+_INFO_HASH_DIGITS = 40
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One process for one heat. With root, `directory` needs mode 0755 and the files 0644: see above."""
+
+    directory: PurePath
+    files: Mapping[str, str]  # name in `directory` -> text
+    argv: tuple[str, ...]
+
+
+def find() -> str | None:
+    """Return the path of opentracker, None where it is not installed: then say `NEEDED`."""
+    return shutil.which("opentracker", path="/usr/bin:/usr/sbin:/usr/local/bin")
+
+
+def only_root_exists(uid_map: str) -> bool:
+    """Whether a user namespace lacks the user to become; takes the text of ``/proc/self/uid_map``."""
+    ranges = (line.split() for line in uid_map.splitlines())
+    return not any(int(first) <= USER_ID < int(first) + int(count) for first, _outside, count in ranges)
+
+
+def plan(directory: PurePath, address: str, port: int, info_hash: str, *, only_root: bool = False) -> Plan:
+    """
+    Return what serves one info hash, in hex, at one address and port, over HTTP and UDP.
+
+    The directory is this heat's alone and will hold the plan's files; `only_root` is what `only_root_exists` says of
+    the host.
+    """
+    if len(info_hash) != _INFO_HASH_DIGITS or not set(info_hash.lower()) <= set("0123456789abcdef"):
+        raise ValueError(f"not an info hash in hex: {info_hash!r}")
+    config = (
+        f"listen.tcp_udp {address}:{port}\n"
+        "access.whitelist whitelist\n"
+        f"tracker.rootdir {directory}\n"
+        f"tracker.user {USER}\n"
+    )
+    nested = ("unshare", "--user", f"--map-user={USER_ID}", f"--map-group={USER_ID}") if only_root else ()
+    return Plan(
+        directory,
+        {"opentracker.conf": config, "whitelist": f"{info_hash.lower()}\n"},
+        (*nested, "opentracker", "-f", str(directory / "opentracker.conf")),
+    )
