@@ -1,0 +1,99 @@
+"""A host that is a network namespace of this machine, inside the private namespaces of a race (testbeds/local.py)."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from btgames.errors import HostError
+from btgames.hosts import Finished, failure
+from btgames.hosts.process import PipedProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where commands are looked up on a host: the same for everyone, whatever the user's own PATH."""
+
+
+@dataclass(frozen=True)
+class NamespaceHost:
+    """
+    A plain record, so that it can be handed to a child process; see `btgames.hosts.Host`.
+
+    Commands come in from outside through nsenter, 3 ms each; they start in ``/``, in a session of their own.
+    """
+
+    name: str
+    address: str
+    folder: str
+    python: str
+    project: str  # the folder that holds the btgames package: agents' PYTHONPATH
+    keeper: int  # process id of the keeper of the namespaces, as this machine sees it
+    user_namespace: bool  # whether the keeper has a user namespace of its own: a race without root
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """
+        Return the argv that runs `argv` on this host, from anywhere on the machine.
+
+        Namespaces are known by name within the keeper's mounts only, hence the path through its root. When nsenter is
+        killed, the inner setpriv's parent-death signal kills the command too; when the keeper dies, the kernel does.
+        """
+        user = ["--user", "--preserve-credentials"] if self.user_namespace else []
+        network = f"--net=/proc/{self.keeper}/root/run/netns/{self.name}"
+        enter = ["nsenter", "--target", str(self.keeper), *user, "--mount", "--pid", "--ipc", network]
+        return [*enter, "--", "setpriv", "--pdeathsig", "KILL", *argv]
+
+    def environment(self) -> dict[str, str]:
+        """Return what commands on this host find in their environment: little, and the same for every user."""
+        return {
+            "PATH": PATH,
+            "LANG": "C.UTF-8",
+            "HOME": self.folder,
+            "TMPDIR": self.folder,
+            "PYTHONPATH": self.project,
+            "PYTHONDONTWRITEBYTECODE": "1",  # root must not leave files of its own in the user's checkout
+        }
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes = b"",  # noqa: A002 - the name that subprocess.run uses
+        timeout_s: float = 60.0,
+        check: bool = True,
+    ) -> Finished:
+        """Run a command to its end; see `btgames.hosts.Host.run`."""
+        try:
+            done = subprocess.run(
+                self.command(argv),
+                input=input,
+                capture_output=True,
+                env=self.environment(),
+                timeout=timeout_s,
+                check=False,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise failure(self.name, argv, f"was killed after {timeout_s:g} s", late.stderr or b"") from late
+        except OSError as error:
+            raise HostError(f"{self.name}: {error}") from error
+        if check and done.returncode:
+            raise failure(self.name, argv, f"ended with status {done.returncode}", done.stderr)
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> PipedProcess:
+        """Start a command and return at once. `env` is added to the host's own small environment."""
+        try:
+            return PipedProcess(self.command(argv), {**self.environment(), **(env or {})})
+        except OSError as error:
+            raise HostError(f"{self.name}: {error}") from error
+
+    def put(self, data: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file, making its folders; a file or symlink of that name is replaced, not written through."""
+        self.run(["install", "-D", "-m", f"{mode:o}", "--", "/dev/stdin", path], input=data)
+
+    def get(self, path: str) -> bytes:
+        """Read a file."""
+        return self.run(["cat", "--", path]).out

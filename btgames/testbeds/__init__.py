@@ -1,0 +1,71 @@
+"""What provides the hosts of a race: the protocol of all testbeds, and what a host is to have."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from btgames.hosts import Host
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """One host as the scenario wants it. Rates in Mbit/s, on the wire; None is not shaped."""
+
+    name: str  # tracker, seeder-1, ..., client
+    up_mbit: float | None = None
+    down_mbit: float | None = None
+
+    def link(self) -> dict[str, Any]:
+        """Return the link as the race card records it: rates, and how many bytes may go at once (the bucket)."""
+        record = asdict(self)
+        del record["name"]
+        return {**record, "up_burst_bytes": _burst(self.up_mbit), "down_burst_bytes": _burst(self.down_mbit)}
+
+
+class Testbed(Protocol):
+    """Hosts for one race, as long as the context lasts."""
+
+    name: str  # local, cloud, or an inventory's name: in the race card
+    one_clock: bool  # whether all hosts share one CLOCK_MONOTONIC
+    rights: str  # under which the race runs: in the race card
+
+    @property
+    def hosts(self) -> Mapping[str, Host]:
+        """The hosts by name, in the order of the plan."""
+
+    @property
+    def links(self) -> dict[str, Any]:
+        """The links for the race card, by host name: see `HostPlan.link`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+_BURSTS = ((10.0, 16_384), (100.0, 65_536), (250.0, 65_536), (1000.0, 262_144))
+"""
+Mbit/s and bytes, tried: with these TCP gets 95.7 % of the rate, which is the rate on the wire; larger ones overshoot.
+"""
+
+
+def burst_bytes(mbit: float) -> int:
+    """
+    Return the token bucket's size for a rate: straight lines between the tried points, in proportion above the last.
+
+    It must hold one whole packet of 1514 bytes, and what the rate brings while the machine's timer is late.
+    """
+    if mbit <= _BURSTS[0][0]:
+        return _BURSTS[0][1]
+    for (low, below), (high, above) in itertools.pairwise(_BURSTS):
+        if mbit <= high:
+            return round(below + (above - below) * (mbit - low) / (high - low))
+    return round(_BURSTS[-1][1] * mbit / _BURSTS[-1][0])
+
+
+def _burst(mbit: float | None) -> int | None:
+    return None if mbit is None else burst_bytes(mbit)
