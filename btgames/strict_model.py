@@ -73,8 +73,9 @@ def _mistake(document: Document, model: type[Strict], error: ErrorDetails) -> tu
         known = f"; known: {', '.join(fields)}"
         return line, f"{dotted(loc)}: no such field{nearest(shown(str(loc[-1])), fields) or known}"
     if error["type"] == "value_error":
-        whole = found in ("a list", "a group of fields")  # what a validator says of many values needs no `found`
-        return line, f"{dotted(loc)}: {'' if whole else f'found {found}; '}{error['ctx']['error']}"
+        # What a validator says of many values needs no `found`, and of the whole file no field.
+        finding = "" if found in ("a list", "a group of fields") else f"found {found}; "
+        return line, f"{dotted(loc)}: {finding}{error['ctx']['error']}".removeprefix(": ")
     return line, f"{dotted(loc)}: found {found}; allowed: {fields[str(field_loc[-1])].description}"
 
 

@@ -92,7 +92,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name
-        raise UserError(f"{shown(str(path))}: not a file name") from error
+        raise UserError(f"{_one_line(str(path))}: not a file name") from error
     if len(content) > LIMIT_BYTES:
         raise UserError(f"{path}: has more than {LIMIT_BYTES} bytes, the most that is allowed")
     try:
