@@ -72,16 +72,16 @@ class Payload(Strict):
         """
         The files in the torrent's order: (path with forward slashes, bytes); the bytes sum to `size`.
 
-        ``many`` has what trips clients: folders, a file far smaller than a block, and odd sizes, so that no file but
-        the first begins at a piece's or a block's start.
+        ``many`` has what trips clients: folders, a file far smaller than a block, and files that begin amid a block:
+        all but the first begin at an odd offset, as the first has an odd size and those between an even one.
         """
         if self.files == "one":
             return (("payload.bin", self.size),)
         head = (
             ("payload/first.bin", self.size * 45 // 100 | 1),
-            ("payload/folder/second.bin", self.size * 30 // 100 | 1),
-            ("payload/folder/tiny.bin", 17),
-            ("payload/folder/deeper/third.bin", self.size * 15 // 100 | 1),
+            ("payload/folder/second.bin", self.size * 30 // 100 & ~1),
+            ("payload/folder/tiny.bin", 18),
+            ("payload/folder/deeper/third.bin", self.size * 15 // 100 & ~1),
         )
         return (*head, ("payload/last.bin", self.size - sum(size for _, size in head)))
 
