@@ -101,7 +101,7 @@ def check(words: Sequence[str], tasks: Mapping[str, ParserContext], core: Parser
         elif is_option:
             waiting = _take(option, value if equals else None, context, core, given)
         elif word.startswith("-"):
-            known = [*context.flags, *context.inverse_flags, *(name for name in OFFERED if name.startswith("--"))]
+            known = ["--help", *context.flags, *context.inverse_flags] if context.name else ["--help", "--list"]
             raise UserError(f"{_of(context)}unknown option {_short(option)}{nearest(option, known)}")
         elif word in tasks:
             context, given = tasks[word], set()

@@ -1,0 +1,349 @@
+"""The command line: what is accepted, what is said about the rest, and with which exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from invoke.collection import Collection
+from invoke.exceptions import ParseError
+from invoke.parser.parser import Parser
+
+from btgames import __version__, development, places
+from btgames.errors import TestbedError, UserError
+from btgames.program import Program, check, command, load_tasks, remainder, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from invoke.context import Context
+
+
+class Recorder:
+    """Tasks that record how they were called, and end as they are told to."""
+
+    def __init__(self, ending: Callable[[], int] = lambda: 0) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.ending = ending
+
+    def tasks(self) -> Collection:
+        """Return two tasks, `race` and `leaderboard`."""
+
+        @command(iterable=["contestant"], help={"contestant": "who races"})
+        def race(
+            _: Context,
+            *,
+            scenario: str = "small",
+            contestant: list[str] | None = None,
+            dry_run: bool = False,
+            retire: bool = True,
+        ) -> int:
+            """Race."""
+            self.calls.append(
+                {"scenario": scenario, "contestant": contestant, "dry_run": dry_run, "retire": retire},
+            )
+            return self.ending()
+
+        @command()
+        def leaderboard(_: Context, *, format: str = "table") -> int:  # noqa: A002 - the option's name
+            """Rank."""
+            self.calls.append({"format": format})
+            return self.ending()
+
+        return Collection(race, leaderboard)
+
+    def run(self, *words: str) -> int:
+        """Run a command line and return its exit status."""
+        program = Program(self.tasks(), version="1.2", name="btgames", binary="./inv")
+        try:
+            program.run(["inv", *words])
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+
+def test_values() -> None:
+    """Options reach the task: repeated, negated, after = or a space, values that look like tasks or options."""
+    recorder = Recorder()
+    assert recorder.run("race", "--contestant", "a", "--contestant=race", "--no-retire", "--scenario", "-1") == 0
+    assert recorder.calls == [{"scenario": "-1", "contestant": ["a", "race"], "dry_run": False, "retire": False}]
+
+
+def test_several_tasks() -> None:
+    """Several tasks of one command line run one after another."""
+    recorder = Recorder()
+    assert recorder.run("race", "--dry-run", "leaderboard", "--format", "csv") == 0
+    assert [call.get("format") for call in recorder.calls] == [None, "csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("rcae", "unknown task 'rcae' - did you mean race?"),
+        ("race --secnario small", "race: unknown option '--secnario' - did you mean --scenario?"),
+        ("race --dry", "race: unknown option '--dry' - did you mean --dry-run?"),
+        ("race --no-retir", "race: unknown option '--no-retir' - did you mean --no-retire?"),
+        ("race --contestant", "race: --contestant needs a value"),
+        ("race --contestant --dry-run", "race: --contestant needs a value"),
+        ("race --scenario=--dry-run", "race: --scenario needs a value"),
+        ("race --scenario a --scenario b", "race: --scenario is given twice"),
+        ("race --dry-run=yes", "race: --dry-run takes no value"),
+        ("race --no-retire=yes", "race: --no-retire takes no value"),
+        ("leaderboard --scenario small", "leaderboard: unknown option '--scenario'"),
+        ("race xyzzy", "unknown task 'xyzzy'"),
+        ("--scenario small race", "unknown option '--scenario'"),
+        ("--echo race", "unknown option '--echo'"),
+        ("--list=race", "--list takes no value"),
+        ("--help rcae", "unknown task 'rcae' - did you mean race?"),
+        ("-", "unknown option '-'"),
+    ],
+)
+def test_mistakes(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake is answered by one line that names it and the nearest name, with status 2; nothing runs."""
+    recorder = Recorder()
+    assert recorder.run(*words.split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(says)
+    assert recorder.calls == []
+
+
+def test_long_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """A very long or many-lined word is shown shortened, on one line."""
+    assert Recorder().run("x\n" * 10_000) == 2
+    err = capsys.readouterr().err
+    assert len(err) < 150
+    assert err.count("\n") == 1
+
+
+LINE = """
+race leaderboard --scenario --scenario=x --scenario= --contestant --contestant=-- --dry-run --dry-run=1 --no-retire
+--retire --format --help --help=race -h -l --list --list=x --version -V -Vl --echo small -1 -- - --=
+"""
+
+
+@given(st.lists(st.one_of(st.sampled_from(LINE.split()), st.text(max_size=4)), max_size=6))
+def test_invoke_agrees(words: list[str]) -> None:
+    """Invoke's parser has no complaint, which would end in status 1, about any command line that `check` lets pass."""
+    program = Program(Recorder().tasks())
+    contexts = Recorder().tasks().to_contexts()
+    try:
+        check(words, {str(context.name): context for context in contexts}, program.initial_context)
+    except UserError:
+        return
+    try:
+        core = Parser(initial=program.initial_context, ignore_unknown=True).parse_argv(words)
+        Parser(initial=program.initial_context, contexts=contexts).parse_argv(core.unparsed)
+    except ParseError as error:
+        pytest.fail(f"{words}: {error}")
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--list",), ("-l",)])
+def test_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing, --help and --list show the tasks, with status 0."""
+    assert Recorder().run(*words) == 0
+    out = capsys.readouterr().out
+    assert "race          Race." in out
+    assert "leaderboard   Rank." in out
+
+
+@pytest.mark.parametrize("words", [("race", "--help"), ("race", "-h"), ("--help", "race"), ("--help=race",)])
+def test_task_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """A task's help shows its options with their help, and runs nothing."""
+    recorder = Recorder()
+    assert recorder.run(*words) == 0
+    assert "--contestant        who races" in capsys.readouterr().out
+    assert recorder.calls == []
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version names program and version."""
+    assert Recorder().run("--version") == 0
+    assert capsys.readouterr().out == "btgames 1.2\n"
+
+
+def _user_error() -> int:
+    raise UserError("a.yaml: heats: found 0\nallowed is 1 to 1000")
+
+
+def _testbed_error() -> int:
+    raise TestbedError("no namespaces here")
+
+
+def _interrupt() -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "says"),
+    [
+        (lambda: 0, 0, ""),
+        (lambda: 1, 1, ""),
+        (_user_error, 2, "a.yaml: heats: found 0\nallowed is 1 to 1000\n"),
+        (_testbed_error, 1, "no namespaces here\n"),
+        (_interrupt, 130, ""),
+    ],
+)
+def test_endings(ending: Callable[[], int], status: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A task's number, plain error or Ctrl-C becomes lines on stderr and an exit status; later tasks do not run."""
+    recorder = Recorder(ending)
+    assert recorder.run("race", "leaderboard") == status
+    assert capsys.readouterr() == ("", says)
+    assert len(recorder.calls) == (2 if status == 0 else 1)
+
+
+def test_defects_keep_their_traceback() -> None:
+    """An exception that no user caused is not hidden."""
+
+    def divide() -> int:
+        return 1 // 0
+
+    with pytest.raises(ZeroDivisionError):
+        Recorder(divide).run("race")
+
+
+@pytest.mark.parametrize(("text", "number"), [(None, None), ("1", 1), (" 7 ", 7), ("1000", 1000)])
+def test_whole(text: str | None, number: int | None) -> None:
+    """Whole numbers within the bounds are taken; an option not given stays None."""
+    assert whole("--heats", text, least=1, most=1000) == number
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1001", "", "1.5", "nan", "1e3", "9" * 5000])
+def test_not_whole(text: str) -> None:
+    """Anything else is a UserError that says what is allowed."""
+    with pytest.raises(UserError, match=r"^--heats: found '.*'; allowed is a whole number from 1 to 1000$"):
+        whole("--heats", text, least=1, most=1000)
+
+
+def test_remainder() -> None:
+    """What follows -- is kept word by word."""
+    assert remainder(["inv", "test", "--", "-k", "a or b", "--"]) == ["-k", "a or b", "--"]
+    assert remainder(["inv", "test"]) == []
+
+
+def run(*words: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the real program in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(places.PACKAGE.parent)}
+    return subprocess.run(
+        [sys.executable, "-P", *words],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        timeout=60,
+        check=False,
+        **{"capture_output": True, **options},
+    )
+
+
+def test_real_tasks(tmp_path: Path) -> None:
+    """The real program lists every task, from any folder, and each option of each has its help."""
+    ran = run("-m", "btgames", "--list", cwd=tmp_path)
+    assert ran.returncode == 0
+    tasks = "bench check contestants install leaderboard lint race scenarios shell test".split()  # noqa: SIM905 - a list of words
+    assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  ") and line[2] != " "] == tasks
+    for context in load_tasks().to_contexts():
+        assert all(argument.help for argument in context.args.values())
+
+
+@pytest.mark.parametrize(
+    "program", [["btgames"], ["invoke", "--search-root", str(places.TASKS.parent)]], ids=["btgames", "invoke"]
+)
+@pytest.mark.parametrize("heats", ["abc", "0", "-1"])
+def test_heats(program: list[str], heats: str, tmp_path: Path) -> None:
+    """Heats that are no number are answered by a line and status 2, under plain invoke as well."""
+    ran = run("-m", *program, "race", "--heats", heats, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert ran.stderr == f"--heats: found '{heats}'; allowed is a whole number from 1 to 1000\n"
+
+
+def test_version_is_one(tmp_path: Path) -> None:
+    """The program's version is the package's."""
+    assert run("-m", "btgames", "--version", cwd=tmp_path).stdout == f"btgames {__version__}\n"
+
+
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_reader_gone(buffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the reader of the output goes away, as `head` does, the program ends without a traceback."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", buffered)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ran = run("-m", "btgames", "--list", cwd=tmp_path, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+def test_light(tmp_path: Path) -> None:
+    """Listing the tasks imports none of the heavy libraries."""
+    code = "import sys; from btgames.program import load_tasks; load_tasks(); print(*sys.modules)"
+    loaded = set(run("-c", code, cwd=tmp_path).stdout.split())
+    assert "invoke" in loaded
+    assert loaded.isdisjoint({"pydantic", "pyroute2", "rich", "libtorrent", "btgames.race"})
+
+
+def test_unknown_suite() -> None:
+    """An unknown suite is answered by the nearest name and all names."""
+    with pytest.raises(UserError, match="'progam': no such suite - did you mean program") as raised:
+        development.test(suite="progam", expression=None, extra=[])
+    assert "all, unit, testbed" in str(raised.value)
+
+
+def test_unknown_benchmark() -> None:
+    """An unknown benchmark is answered by the names of those that there are."""
+    with pytest.raises(UserError, match="--only 'xyzzy': no such benchmark"):
+        development.bench(only="xyzzy")
+
+
+def test_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From an installed wheel, which has no tests, a plain line says what they need."""
+    monkeypatch.setattr(places, "PACKAGE", tmp_path / "btgames")
+    for task in (development.lint, lambda: development.bench(only=None)):
+        with pytest.raises(UserError, match="is no clone of the project"):
+            task()
+
+
+SKIPPING = """
+import pytest
+
+def test_fine():
+    pass
+
+@pytest.mark.skip(reason="needs a unicorn")
+def test_skipped():
+    pass
+
+@pytest.mark.xfail(reason="known", strict=True)
+def test_expected():
+    assert False
+"""
+
+
+@pytest.mark.parametrize(("forbidden", "passed"), [("", True), ("1", False)])
+def test_skips_are_failures(forbidden: str, passed: bool, root: Path, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of a test
+    """BTGAMES_NO_SKIP=1 makes a failure of a skipped test and of a skipped file, and of nothing else."""
+    (tmp_path / "conftest.py").write_text((root / "tests" / "conftest.py").read_text())
+    (tmp_path / "test_some.py").write_text(SKIPPING)
+    (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "BTGAMES_NO_SKIP": forbidden},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode == 0) is passed
+    if not passed:
+        assert "test_some.py::test_skipped was skipped, which BTGAMES_NO_SKIP=1 forbids: needs a unicorn" in ran.stdout
+        assert (
+            "test_file.py was skipped, which BTGAMES_NO_SKIP=1 forbids: could not import 'no_such_module'" in ran.stdout
+        )
+        assert "test_expected" not in ran.stdout
