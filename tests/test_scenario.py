@@ -439,7 +439,7 @@ def test_pieces_cover_all(swarm: list[dict[str, object]], num_pieces: int) -> No
 def test_portions_differ(parts: int, more: int) -> None:
     """N seeders of 1/N hold disjoint stretches of equal size, up to a piece, in the order of the payload."""
     num_pieces = min(parts + more, MAX_PIECES)
-    text = VALID.replace("28 MB", str(num_pieces * 16_384)).replace("128 KiB", "16 KiB").replace("120", "86400")
+    text = VALID.replace("120", "86400").replace("28 MB", str(num_pieces * 16_384)).replace("128 KiB", "16 KiB")
     scenario = read(text.replace("count: 4", f"count: {parts}").replace("1/4", f"1/{parts}"))
     held = [sorted(pieces_of(scenario, seeder, num_pieces) or ()) for seeder in range(parts)]
 
