@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btgames.program import command, remainder, whole
+from btgames.arguments import remainder, whole
+from btgames.program import command
 
 if TYPE_CHECKING:
     from invoke.context import Context

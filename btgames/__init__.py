@@ -5,7 +5,7 @@ The map, top to bottom; imports go down only.
 
 ==============================  =======================================================================
 tasks.py (beside this package)  the command line: names, help, defaults; no logic
-program.py                      the invoke program over tasks.py: nearest names, exit statuses
+program.py, arguments.py        the invoke program over tasks.py: nearest names, exit statuses
 race.py, heat.py                the recipe: testbed -> install -> heats -> race card
 doctor.py, shell.py             ``check`` and ``shell``: the same testbed and swarm, other questions
 leaderboard.py, report/         race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
