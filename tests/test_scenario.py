@@ -6,7 +6,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from btgames import places
@@ -345,6 +345,7 @@ def test_layout_one() -> None:
     assert read(VALID).layout == (("payload.bin", 28_000_000),)
 
 
+@settings(deadline=None)
 @given(st.integers(MIN_MANY_BYTES, MAX_PAYLOAD_BYTES))
 @example(MIN_MANY_BYTES)
 def test_layout_many(size: int) -> None:
@@ -400,6 +401,7 @@ def scenario_of(data: object) -> Scenario:
     raise AssertionError
 
 
+@settings(deadline=None)
 @given(fields)
 def test_round_trip(data: object) -> None:
     """Whatever is valid is read, written and read again as the same scenario."""
@@ -408,6 +410,7 @@ def test_round_trip(data: object) -> None:
     assert read(json.dumps(scenario.model_dump(mode="json"), ensure_ascii=False)) == scenario
 
 
+@settings(deadline=None)
 @given(st.lists(groups, min_size=1, max_size=10), st.integers(12, 5000))
 def test_pieces_cover_all(swarm: list[dict[str, object]], num_pieces: int) -> None:
     """
@@ -435,6 +438,7 @@ def test_pieces_cover_all(swarm: list[dict[str, object]], num_pieces: int) -> No
     assert all(each is None or 0 < len(each) < num_pieces for each in held)
 
 
+@settings(deadline=None)
 @given(st.integers(2, MAX_SEEDERS), st.integers(0, MAX_PIECES))
 def test_portions_differ(parts: int, more: int) -> None:
     """N seeders of 1/N hold disjoint stretches of equal size, up to a piece, in the order of the payload."""
@@ -465,6 +469,7 @@ def test_floor() -> None:
     assert read(VALID.replace("250", "null")).floor_s is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Arbitrary bytes are refused in plain lines: bytes that are a scenario do not come up by chance."""
@@ -476,6 +481,7 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
     assert all(line.isprintable() for line in str(refused.value).split("\n"))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_damage(data: st.DataObject) -> None:
     """A valid file with a stretch of it replaced by anything is valid or refused in plain lines."""

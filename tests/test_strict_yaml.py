@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btgames.errors import UserError
@@ -259,6 +259,7 @@ def parsed(text: str) -> Document | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text(text: str) -> None:
     """Any text gives fields or one printable line."""
@@ -267,6 +268,7 @@ def test_any_text(text: str) -> None:
     assert document is None or isinstance(document.data, dict)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*"abe10._-:?#&*!|>%@`'\"[]{},\\ \t\n~<=", "\n  ", "- ", ": ", "\\u", "--- ", "..."])))
 def test_any_yaml_like_text(fragments: list[str]) -> None:
     """So does any text made of YAML's own signs."""
