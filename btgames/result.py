@@ -135,14 +135,14 @@ class Header(Record):
     id: str  # of the race
     started_at: str  # wall clock, ISO 8601
     btgames_version: str
-    scenario: str  # its name
-    scenario_text: str  # the whole file
+    scenario: Text  # its name
+    scenario_text: Text  # the whole file
     scenario_sha256: str
     payload_bytes: int = Field(ge=0, lt=1 << 63)
     entrants: tuple[Entrant, ...]
     heats: int  # asked for, per contestant
     order_seed: int  # seeds the random order of each round
-    testbed: str  # local, cloud, or an inventory's name
+    testbed: Text  # local, cloud, or an inventory's name
     tracker: str
     links: dict[str, Any]  # host -> up_mbit, down_mbit, burst_bytes; null where not shaped
     machine: dict[str, Any]  # CPU model, cores, memory, kernel, rights; instance type and image in a cloud

@@ -32,7 +32,7 @@ def seconds(value: float | None) -> str:
     for decimals in (3, 2, 1):
         # The text decides, as 9.996 is one that rounding moves to the next power of ten.
         text = f"{value:.{decimals}f}"
-        if len(text.replace(".", "").lstrip("0")) <= 3 or (decimals == 3 and value < 1):  # noqa: PLR2004 - the three digits
+        if len(text.replace(".", "").lstrip("0")) <= 3:  # noqa: PLR2004 - the three digits
             return text
     return f"{value:.0f}"
 
@@ -56,9 +56,10 @@ def size(count: int) -> str:
 
 
 def aligned(cells: Sequence[str]) -> list[str]:
-    """Pad to equal width, flush right but so that decimal points meet; at least one cell."""
+    """Pad to equal width, flush right but so that decimal points meet; at least one cell. Nothing has no point."""
     tails = [len(cell.partition(".")[2]) + ("." in cell) for cell in cells]
-    return flush_right([cell + " " * (max(tails) - tail) for cell, tail in zip(cells, tails, strict=True)])
+    pads = [0 if cell == NOTHING else max(tails) - tail for cell, tail in zip(cells, tails, strict=True)]
+    return flush_right([cell + " " * pad for cell, pad in zip(cells, pads, strict=True)])
 
 
 def flush_right(cells: Sequence[str]) -> list[str]:

@@ -36,6 +36,7 @@ def show(boards: Sequence[Board], console: Console) -> None:
         _say(console, [words.title(board)], "bold")
         _say(console, words.conditions(board), "dim")
         if any(row.runs for row in board.rows):
+            _say(console, [""])
             console.print(_table(board, console.width), crop=False)
             _say(console, words.notes(board))
             _say(console, words.LEGEND, "dim")
