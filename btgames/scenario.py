@@ -192,15 +192,15 @@ def scenarios_table(folder: Path) -> list[Row]:
 
 def _row(name: str, scenario: Scenario) -> Row:
     shares = Counter(group.has for group in scenario.each_seeder)
-    up = dict.fromkeys(_rate(group.up_mbit) for group in scenario.seeders)
-    client = dict.fromkeys(_rate(rate) for rate in (scenario.client.down_mbit, scenario.client.up_mbit))
-    links = {*up, *client}
+    ups = ", ".join(dict.fromkeys(_rate(group.up_mbit) for group in scenario.seeders))
+    down, up = _rate(scenario.client.down_mbit), _rate(scenario.client.up_mbit)
+    client = down if down == up else f"{down} down, {up} up"
     return Row(
         name,
         scenario.description,
         f"{scenario.payload.size / 1e6:.4g} MB",
         " + ".join(f"{count}" if has == "all" else f"{count} with {has} each" for has, count in shares.items()),
-        f"seeders {', '.join(up)}; client {'/'.join(client)}" if len(links) > 1 else links.pop(),
+        ups if ups == client else f"seeders {ups}; client {client}",
         f"{scenario.time_limit_s:g} s",
         f"{scenario.heats}",
     )

@@ -158,7 +158,7 @@ class _Reader:
 
     def value(self, event: yaml.Event, events: Iterator[yaml.Event], loc: Loc) -> Any:
         """Return the value that begins with `event`, and note the places of all its parts."""
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+        if getattr(event, "anchor", None) is not None:  # an alias has one too: the name it stands for
             raise _Refused(_line(event), "anchors and aliases (& and *) are not allowed; write the value out")
         if (tag := getattr(event, "tag", None)) is not None:
             raise _Refused(_line(event), f"tags such as {shown(tag)} are not allowed")

@@ -335,7 +335,7 @@ def test_table(tmp_path: Path) -> None:
         "120 s",
         "6",
     )
-    assert rows[0].links == "seeders 250 Mbit/s; client 250 Mbit/s/100 Mbit/s"
+    assert rows[0].links == "seeders 250 Mbit/s; client 250 Mbit/s down, 100 Mbit/s up"
     assert rows[2].mistake == f"{tmp_path}/0.yaml, line 1: the file is empty"
     assert scenarios_table(tmp_path / "nowhere") == []
 
