@@ -233,7 +233,7 @@ def test_failing_install(clone: Clone) -> None:
 @pytest.mark.parametrize(
     ("python", "says"),
     [
-        (OLD_PYTHON, "needs Python 3.11, 3.12 or 3.13, found 3.9.2;"),
+        (OLD_PYTHON, "needs Python 3.11, 3.12 or 3.13 (found 3.9.2);"),
         (VENVLESS_PYTHON, "python3 (3.11.2) has no venv; on Debian and Ubuntu: apt-get install python3-venv"),
         (BROKEN_PYTHON, "needs Python 3.11, 3.12 or 3.13; on Debian 12: apt-get install python3 python3-venv"),
     ],

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from invoke.collection import Collection
 
-from btgames import __version__, development, places
-from btgames.arguments import remainder, whole
+from btgames import __version__, places
 from btgames.errors import TestbedError, UserError
 from btgames.program import Program, command, load_tasks
 
@@ -206,25 +205,6 @@ def test_defects_keep_their_traceback() -> None:
         Recorder(divide).run("race")
 
 
-@pytest.mark.parametrize(("text", "number"), [(None, None), ("1", 1), (" 7 ", 7), ("1000", 1000)])
-def test_whole(text: str | None, number: int | None) -> None:
-    """Whole numbers within the bounds are taken; an option not given stays None."""
-    assert whole("--heats", text, least=1, most=1000) == number
-
-
-@pytest.mark.parametrize("text", ["abc", "0", "-1", "1001", "", "1.5", "nan", "1e3", "9" * 5000])
-def test_not_whole(text: str) -> None:
-    """Anything else is a UserError that says what is allowed."""
-    with pytest.raises(UserError, match=r"^--heats: found '.*'; allowed is a whole number from 1 to 1000$"):
-        whole("--heats", text, least=1, most=1000)
-
-
-def test_remainder() -> None:
-    """What follows -- is kept word by word."""
-    assert remainder(["inv", "test", "--", "-k", "a or b", "--"]) == ["-k", "a or b", "--"]
-    assert remainder(["inv", "test"]) == []
-
-
 def run(*words: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the real program in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(places.PACKAGE.parent)}
@@ -284,64 +264,3 @@ def test_light(tmp_path: Path) -> None:
     loaded = set(run("-c", code, cwd=tmp_path).stdout.split())
     assert "invoke" in loaded
     assert loaded.isdisjoint({"pydantic", "pyroute2", "rich", "libtorrent", "btgames.race"})
-
-
-def test_unknown_suite() -> None:
-    """An unknown suite is answered by the nearest name and all names."""
-    with pytest.raises(UserError, match="'progam': no such suite - did you mean program") as raised:
-        development.test(suite="progam", expression=None, extra=[])
-    assert "all, unit, testbed" in str(raised.value)
-
-
-def test_unknown_benchmark() -> None:
-    """An unknown benchmark is answered by the names of those that there are."""
-    with pytest.raises(UserError, match="--only 'xyzzy': no such benchmark"):
-        development.bench(only="xyzzy")
-
-
-def test_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From an installed wheel, which has no tests, a plain line says what they need."""
-    monkeypatch.setattr(places, "PACKAGE", tmp_path / "btgames")
-    for task in (development.lint, lambda: development.bench(only=None)):
-        with pytest.raises(UserError, match="is no clone of the project"):
-            task()
-
-
-SKIPPING = """
-import pytest
-
-def test_fine():
-    pass
-
-@pytest.mark.skip(reason="needs a unicorn")
-def test_skipped():
-    pass
-
-@pytest.mark.xfail(reason="known", strict=True)
-def test_expected():
-    assert False
-"""
-
-
-@pytest.mark.parametrize(("forbidden", "passed"), [("", True), ("1", False)])
-def test_skips_are_failures(forbidden: str, passed: bool, root: Path, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of a test
-    """BTGAMES_NO_SKIP=1 makes a failure of a skipped test and of a skipped file, and of nothing else."""
-    (tmp_path / "conftest.py").write_text((root / "tests" / "conftest.py").read_text())
-    (tmp_path / "test_some.py").write_text(SKIPPING)
-    (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)],
-        cwd=tmp_path,
-        env={**os.environ, "BTGAMES_NO_SKIP": forbidden},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode == 0) is passed
-    if not passed:
-        assert "test_some.py::test_skipped was skipped, which BTGAMES_NO_SKIP=1 forbids: needs a unicorn" in ran.stdout
-        assert (
-            "test_file.py was skipped, which BTGAMES_NO_SKIP=1 forbids: could not import 'no_such_module'" in ran.stdout
-        )
-        assert "test_expected" not in ran.stdout
