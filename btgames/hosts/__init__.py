@@ -95,24 +95,42 @@ class Host(Protocol):
         """Read a file."""
 
 
+class Starter(Protocol):
+    """What an agent needs of a host: every `Host` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for messages."""
+
+    @property
+    def python(self) -> str:
+        """An interpreter there that runs our programs."""
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
+        """Start a command and return at once."""
+
+
 class Agent:
     """
-    One of our long-lived agents on a host, spoken to as btgames/agents/talk.py says. A context manager.
+    One of our long-lived programs on a host, spoken to as btgames/agents/talk.py says. A context manager.
 
     Every failure (an error answer, a dead or late agent) is a HostError that names host and agent and quotes them.
     """
 
-    def __init__(self, host: Host, name: str, *args: str, start_timeout_s: float = 20.0) -> None:
-        """Start ``python -m btgames.agents.NAME ARGS`` when entered, and wait for its ready line."""
+    def __init__(
+        self, host: Starter, name: str, *args: str, start_timeout_s: float = 20.0, package: str = "btgames.agents"
+    ) -> None:
+        """Start ``python -m PACKAGE.NAME ARGS`` when entered, and wait for its ready line."""
         self.ready: dict[str, Any] = {}  # what it said with its ready line
         self._host = host
         self._name = name
         self._args = args
+        self._package = package
         self._start_timeout_s = start_timeout_s
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        argv = [self._host.python, "-m", f"btgames.agents.{self._name}", *self._args]
+        argv = [self._host.python, "-m", f"{self._package}.{self._name}", *self._args]
         self._process = self._host.start(argv)
         try:
             self.ready = self._heard("its ready line", self._start_timeout_s)
@@ -181,7 +199,8 @@ class Agent:
 def failure(host: str, argv: Sequence[str], what: str, err: bytes) -> HostError:
     """Return the error of a command on a host: which, what happened, and the last lines of its stderr."""
     words = last_lines(err)
-    return HostError(f"{host}: {shlex.join(argv)[:200]} {what}" + (f": {words}" if words else ""))
+    command = " ".join(shlex.join(argv).split())[:200]  # on one line, whatever the arguments hold
+    return HostError(f"{host}: {command} {what}" + (f": {words}" if words else ""))
 
 
 def last_lines(err: bytes, count: int = 3) -> str:

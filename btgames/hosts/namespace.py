@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from btgames.errors import HostError
 from btgames.hosts import Finished, failure
-from btgames.hosts.process import PipedProcess
+from btgames.hosts.process import PipedProcess, kill_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,23 +65,21 @@ class NamespaceHost:
         check: bool = True,
     ) -> Finished:
         """Run a command to its end; see `btgames.hosts.Host.run`."""
-        try:
-            done = subprocess.run(
-                self.command(argv),
-                input=input,
-                capture_output=True,
-                env=self.environment(),
-                timeout=timeout_s,
-                check=False,
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired as late:
-            raise failure(self.name, argv, f"was killed after {timeout_s:g} s", late.stderr or b"") from late
-        except OSError as error:
-            raise HostError(f"{self.name}: {error}") from error
-        if check and done.returncode:
-            raise failure(self.name, argv, f"ended with status {done.returncode}", done.stderr)
-        return Finished(done.returncode, done.stdout, done.stderr)
+        with self._popen(argv) as popen:
+            try:
+                out, err = popen.communicate(input, timeout_s)
+            except subprocess.TimeoutExpired as late:
+                kill_session(popen)
+                raise failure(self.name, argv, f"was killed after {timeout_s:g} s", late.stderr or b"") from late
+            except BaseException:  # Ctrl-C, say
+                kill_session(popen)
+                raise
+            status = popen.returncode
+        if status and err.startswith(b"nsenter: "):
+            raise failure(self.name, argv, "did not run, the host is gone", err)
+        if check and status:
+            raise failure(self.name, argv, f"ended with status {status}", err)
+        return Finished(status, out, err)
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> PipedProcess:
         """Start a command and return at once. `env` is added to the host's own small environment."""
@@ -97,3 +95,12 @@ class NamespaceHost:
     def get(self, path: str) -> bytes:
         """Read a file."""
         return self.run(["cat", "--", path]).out
+
+    def _popen(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        try:
+            return subprocess.Popen(
+                self.command(argv), stdin=pipe, stdout=pipe, stderr=pipe, env=self.environment(), start_new_session=True
+            )
+        except OSError as error:
+            raise HostError(f"{self.name}: {error}") from error

@@ -1,22 +1,66 @@
-"""A process that is spoken to over pipes, with deadlines."""
+"""Processes that are spoken to over pipes, with deadlines, and ended whole."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from btgames.hosts import last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _CHUNK_BYTES = 65_536  # a pipe's capacity
 _STDERR_TAIL_BYTES = 4_096
+_REAP_S = 1.0  # in which nsenter or unshare starts the one it waits for, and ends after it
+
+
+class Entry(NamedTuple):
+    """One process of this machine, from /proc/PID/stat."""
+
+    pid: int
+    state: str  # Z is a zombie
+    parent: int
+    session: int
+
+
+def processes() -> Iterator[Entry]:
+    """Give all processes of this machine that there are at the moment."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in parentheses, may hold anything.
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        yield Entry(int(stat.parent.name), fields[0], int(fields[1]), int(fields[3]))
+
+
+def kill_session(popen: subprocess.Popen[bytes]) -> int:
+    """
+    Kill all of a session whose leader is a child of ours, and return the leader's status.
+
+    The leader is nsenter or unshare, and comes last: it reaps the one it waits for. Were it killed first, that one
+    would be left to the first process of the machine, which in a container may reap late or never, and until then
+    the keeper cannot end.
+    """
+    deadline = time.monotonic() + _REAP_S
+    while popen.poll() is None and time.monotonic() < deadline:
+        # Again and again: one may fork while we look, the leader itself to begin with.
+        for member in processes():
+            if member.session == popen.pid != member.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            popen.wait(0.005)
+    popen.kill()
+    return popen.wait()
 
 
 class PipedProcess:
@@ -89,9 +133,7 @@ class PipedProcess:
         self._stdin.close()
         status = self.wait(grace_s)
         if status is None:
-            # The whole session's group: nsenter and the command it waits for.
-            os.killpg(self._popen.pid, signal.SIGKILL)
-            status = self._popen.wait()
+            status = kill_session(self._popen)
         if not self._stderr.closed:
             self._words = self.last_words()
             self._stderr.close()

@@ -30,9 +30,17 @@ class HostPlan:
 class Testbed(Protocol):
     """Hosts for one race, as long as the context lasts."""
 
-    name: str  # local, cloud, or an inventory's name: in the race card
-    one_clock: bool  # whether all hosts share one CLOCK_MONOTONIC
-    rights: str  # under which the race runs: in the race card
+    @property
+    def name(self) -> str:
+        """Its name in the race card: local, cloud, or an inventory's."""
+
+    @property
+    def one_clock(self) -> bool:
+        """Whether all hosts share one CLOCK_MONOTONIC."""
+
+    @property
+    def rights(self) -> str:
+        """The rights under which the race runs, for the race card."""
 
     @property
     def hosts(self) -> Mapping[str, Host]:

@@ -15,12 +15,12 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import btgames
 from btgames.errors import TestbedError
 from btgames.hosts.namespace import PATH, NamespaceHost
-from btgames.hosts.process import PipedProcess
+from btgames.hosts.process import PipedProcess, processes
 from btgames.testbeds.precheck import UNSHARE, USER_NAMESPACE, available_bytes, gather, no_room, why_not
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _PROJECT = Path(btgames.__file__).resolve().parent.parent
 class LocalTestbed:
     """Hosts on this machine, as long as the context lasts; see `btgames.testbeds.Testbed`."""
 
-    name = "local"
-    one_clock = True
+    name: Final = "local"
+    one_clock: Final = True
 
     def __init__(
         self,
@@ -128,11 +128,7 @@ class LocalTestbed:
 
 def _child_of(parent: int) -> int:
     """Return the process id of the only child of a process, as this machine sees it (inside, the keeper is 1)."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:  # ended meanwhile
-            continue
-        if int(fields[1]) == parent:
-            return int(stat.parent.name)
+    for process in processes():
+        if process.parent == parent:
+            return process.pid
     raise TestbedError("the local testbed ended as soon as it was ready")

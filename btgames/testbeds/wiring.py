@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyroute2 import IPRoute, netns  # type: ignore[import-untyped]  # pyroute2 has no annotations
-from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # the same
+from pyroute2 import IPRoute, netns
+from pyroute2.netlink.exceptions import NetlinkError
 
 from btgames.testbeds import HostPlan, burst_bytes
 
