@@ -53,7 +53,7 @@ def only_root_exists(uid_map: str) -> bool:
 
 def plan(directory: PurePath, address: str, port: int, info_hash: str, *, only_root: bool = False) -> Plan:
     """
-    Return what serves one info hash, in hex, at one address and port, over HTTP and UDP.
+    Return what serves one info hash, in hex, at one address and port (from 1024 on), over HTTP and UDP.
 
     The directory is this heat's alone and will hold the plan's files; `only_root` is what `only_root_exists` says of
     the host.

@@ -44,23 +44,27 @@ class HttpFront:
     def __init__(self, swarm: Swarm, interval_s: int) -> None:
         self._swarm = swarm
         self._interval_s = interval_s
-        self._open: Dict[asyncio.StreamWriter, None] = {}
+        self._open: Dict[asyncio.StreamWriter, asyncio.Future[None]] = {}
 
     async def start(self, address: str, port: int) -> int:
         """Listen; return the port (for 0, the one that the kernel chose). Raises OSError where it is taken."""
-        server = await asyncio.start_server(self._serve, address, port, family=socket.AF_INET, backlog=128)
+        server = await asyncio.start_server(self._accept, address, port, family=socket.AF_INET, backlog=128)
         return int(server.sockets[0].getsockname()[1])
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= CONNECTIONS:
-            next(iter(self._open)).transport.abort()
-        self._open[writer] = None
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
+        self._open[writer] = asyncio.ensure_future(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             # asyncio.TimeoutError is the built-in one only from Python 3.11 on.
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 await self._exchange(reader, writer)
         finally:
-            del self._open[writer]
+            self._open.pop(writer, None)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
