@@ -48,16 +48,18 @@ def race(
     quiet: bool = False,
 ) -> int:
     """Race contestants on a scenario."""
+    heats_each = whole("--heats", heats, least=1, most=1000)
+    order_seed = whole("--seed", seed, least=0, most=2**63 - 1)
     from btgames import race
 
     return race.command(
         scenario=scenario,
         contestants=contestant or [],
-        heats=whole("--heats", heats, least=1, most=1000),
+        heats=heats_each,
         card=card,
         keep=keep,
         dry_run=dry_run,
-        seed=whole("--seed", seed, least=0, most=2**63 - 1),
+        seed=order_seed,
         retire=retire,
         quiet=quiet,
     )
