@@ -89,25 +89,34 @@ def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
     return message
 
 
-@contextlib.contextmanager
-def private_network(*, mapped_root: bool = os.geteuid() != 0) -> Iterator[tuple[str, ...]]:
-    """
-    Make a network namespace with a loopback and nothing else; yields the argv prefix that enters it.
+@dataclass(frozen=True)
+class Network:
+    """A private network: the argv prefixes that enter it."""
 
-    With `mapped_root`, whoever enters it is root in a user namespace in which only root exists, as someone without
-    root would race. Skips the test where the machine has no such namespaces.
+    as_self: tuple[str, ...]  # with whatever rights over files the tests have
+    as_root: tuple[str, ...]  # with all rights over the network
+
+
+@contextlib.contextmanager
+def private_network(*, mapped_root: bool = os.geteuid() != 0) -> Iterator[Network]:
+    """
+    Make a network namespace with a loopback and nothing else.
+
+    With `mapped_root`, whoever enters it as root is root in a user namespace in which only root exists, as someone
+    without root would race. Skips the test where the machine has no such namespaces.
     """
     new = ["unshare", "--user", "--map-root-user", "--net"] if mapped_root else ["unshare", "--net"]
-    if mapped_root and os.geteuid() == 0:
-        new = [*UNPRIVILEGED, *new]
-    up = [*new, "sh", "-c", "ip link set lo up && echo up && exec cat"]
+    becoming = UNPRIVILEGED if mapped_root and os.geteuid() == 0 else ()
+    up = [*becoming, *new, "sh", "-c", "ip link set lo up && echo up && exec cat"]
     with running(up, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stderr is not None
         if holder.stdout.readline() != "up\n":
             pytest.skip(f"no private network: {holder.stderr.read().strip()}")
-        enter = ["nsenter", f"--target={holder.pid}", *(["--user"] if mapped_root else []), "--net"]
-        yield (*enter, "--")
+        only_network = ("nsenter", f"--target={holder.pid}", "--net", "--")
+        with_user = (*becoming, *only_network[:-1], "--user", "--preserve-credentials", "--")
+        as_root = with_user if mapped_root else only_network
+        yield Network(only_network if os.geteuid() == 0 else as_root, as_root)
 
 
 @dataclass(frozen=True)

@@ -37,20 +37,18 @@ def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
     if not mapped_root and os.geteuid() != 0:
         pytest.skip("needs root")
     torrent = make_torrent(folder, f"http://127.0.0.1:{PORT}/announce")
-    with private_network(mapped_root=mapped_root) as enter:
-        uid_map = subprocess.check_output([*enter, "cat", "/proc/self/uid_map"], text=True)
+    with private_network(mapped_root=mapped_root) as network:
+        uid_map = subprocess.check_output([*network.as_root, "cat", "/proc/self/uid_map"], text=True)
         only_root = opentracker.only_root_exists(uid_map)
         assert only_root == mapped_root
         plan = opentracker.plan(folder, "127.0.0.1", PORT, torrent.info_hash, only_root=only_root)
         for name, text in plan.files.items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o644)
-        # As in a race, only the network is entered by who needs no rights in it.
-        network = [argument for argument in enter if argument != "--user" or os.geteuid() != 0]
         with (
-            running([*enter, *plan.argv]) as tracker,
-            libtorrent_seeder(torrent, network) as seeder,
-            agent("probe", prefix=network) as probe,
+            running([*network.as_root, *plan.argv]) as tracker,
+            libtorrent_seeder(torrent, network.as_self) as seeder,
+            agent("probe", prefix=network.as_self) as probe,
         ):
             request = {"tracker": f"http://127.0.0.1:{PORT}/announce", "info_hash": torrent.info_hash}
             seeders = [["127.0.0.1", seeder.ready["port"]]]

@@ -25,8 +25,8 @@ INFO_HASH = bytes(range(20)).hex()
 @pytest.fixture(scope="module")
 def network() -> Iterator[tuple[str, ...]]:
     """Make a private network."""
-    with private_network() as enter:
-        yield enter
+    with private_network() as network:
+        yield network.as_self
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,7 @@ def test_no_seeders(probe: Agent, referee: Agent) -> None:
         b"HTTP/1.1 200 OK\r\n\r\nd5:filesd20:" + bytes.fromhex(INFO_HASH) + b"i7eee",
         b"\xff" * 200_000,
     ],
+    ids=["nothing", "no info hash", "no handshake", "cut off", "a number", "no files", "no counts", "a flood"],
 )
 def test_strange_answers(answer: bytes) -> None:
     """A tracker and a seeder that answer anything else are not ready, and the probe can tell."""
@@ -152,9 +153,11 @@ def answering(answer: bytes) -> Iterator[int]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(PATIENCE_S)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(PATIENCE_S)
 
 
 @given(st.binary(max_size=60))

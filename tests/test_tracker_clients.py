@@ -31,8 +31,8 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": su
 @pytest.fixture(scope="module")
 def network() -> Iterator[tuple[str, ...]]:
     """Make a private network."""
-    with private_network() as enter:
-        yield enter
+    with private_network() as network:
+        yield network.as_self
 
 
 @pytest.fixture(params=["http", "udp"])
