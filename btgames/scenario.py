@@ -6,6 +6,7 @@ Bits for rates, bytes for sizes; M is 10**6 and Mi is 2**20. Nothing here touche
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -134,6 +135,11 @@ class Loaded:
     path: Path
     text: str
     scenario: Scenario
+
+    @property
+    def sha256(self) -> str:
+        """Of the text, hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def scenario_files(folder: Path) -> dict[str, Path]:

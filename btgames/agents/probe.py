@@ -30,6 +30,11 @@ TRY_S = 1.0
 After which one try is given up and another made: a packet to a host whose link just came up may be lost.
 """
 
+LEAST_TRY_S = 0.25
+"""
+What even the last try before the deadline is given: else the error would tell of a hasty try, not of what is missing.
+"""
+
 HANDSHAKE_BYTES = 68
 _HANDSHAKE_HEAD = b"\x13BitTorrent protocol"
 
@@ -119,7 +124,7 @@ def _until(deadline: float, attempt: Callable[[float], None], what: str) -> str:
     """Try until it works or the deadline is over, at least once; return what is wrong in the end, or nothing."""
     while True:
         try:
-            attempt(min(TRY_S, max(POLL_S, deadline - time.monotonic())))
+            attempt(min(TRY_S, max(LEAST_TRY_S, deadline - time.monotonic())))
         except NotReady as reason:
             if time.monotonic() + POLL_S >= deadline:
                 return f"{what}: {reason}"

@@ -1,4 +1,4 @@
-"""This machine itself, as far as starting our own programs goes: contestants' modules run here, never in a namespace."""
+"""The machine itself, as far as starting our own programs goes: contestants' modules run here, not on race hosts."""
 
 from __future__ import annotations
 

@@ -28,8 +28,10 @@ def main() -> None:
     plan = plan_from(order["plan"])
     started = time.monotonic()
     try:
-        mount_memory(order["memory_bytes"], [host.name for host in plan])
+        mount_memory(order["memory_bytes"])
         wire(plan)
+        for host in plan:
+            (FOLDER / host.name).mkdir()
     except (WiringError, OSError, subprocess.CalledProcessError) as error:
         _say({"error": _words(error)})
         sys.exit(1)
@@ -42,16 +44,14 @@ def main() -> None:
     os._exit(0)  # at once: nothing of ours needs an orderly end, and the race waits for it
 
 
-def mount_memory(memory_bytes: int, hosts: list[str]) -> None:
-    """Mount /run, the race's files and shared memory, all private; make each host's folder."""
+def mount_memory(memory_bytes: int) -> None:
+    """Mount /run, the race's files and shared memory, all private."""
     _mount(Path("/run"), RUN_BYTES)
     NAMESPACES.mkdir()
     FOLDER.mkdir()
     _mount(FOLDER, memory_bytes)
     if Path("/dev/shm").is_dir():  # noqa: S108 - the mount point itself
         _mount(Path("/dev/shm"), SHARED_BYTES, mode="1777")  # noqa: S108 - the mount point itself
-    for name in hosts:
-        (FOLDER / name).mkdir()
 
 
 def _mount(where: Path, size_bytes: int, mode: str = "755") -> None:

@@ -1,0 +1,151 @@
+"""
+How a command of a contestant is contained: what its cell (agents/cell.py) may see, as whom it runs, and running one.
+
+The stopwatch starts a cell for the timed command; `run` starts one for everything else that a contestant's module
+wants run, on this machine (installs) or on a host (preparations of a heat).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import btgames
+from btgames.agents.cellroot import HOME
+from btgames.testbeds.precheck import USER_NAMESPACE
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
+    from btgames.hosts.namespace import NamespaceHost
+
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+_TOOLS_OWN = ("PIP_", "NPM_CONFIG_", "GO", "CARGO_", "SSL_CERT_", "CURL_CA_", "REQUESTS_CA_", "NODE_EXTRA_CA_")
+"""
+Beginnings of the variables with which users tell package tools about mirrors, proxies and certificates; an install
+gets these of the user's environment and nothing else: the rest may hold secrets.
+"""
+
+# Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use.
+_PASSING_UIDS = (61184, 65519)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell to be started: how, and what is seen inside. Plain data, so that it can be handed to a child process."""
+
+    argv: tuple[str, ...]  # starts agents/cell.py with the rights it needs
+    root: str  # an empty directory where argv runs
+    uid: int | None  # what the command runs as; None: a user namespace without root
+    installed: str  # the contestant's directory of installed things
+    read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    tmp_bytes: int = 64 << 20
+    memory_bytes: int = 4 << 30
+    file_bytes: int = 16 << 30
+
+    def spec(self) -> dict[str, Any]:
+        """Return the cell's spec but for command and log."""
+        return {
+            "root": self.root,
+            "uid": self.uid,
+            "read_only": list(self.read_only),
+            "writable": list(self.writable),
+            "tmp_bytes": self.tmp_bytes,
+            "memory_bytes": self.memory_bytes,
+            "file_bytes": self.file_bytes,
+        }
+
+    def command(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> dict[str, Any]:
+        """Return the cell's `command`: the environment is a small one, with `env` added."""
+        path = f"{self.installed}/venv/bin:{self.installed}/bin:{_SYSTEM_PATH}"
+        base = {"PATH": path, "HOME": HOME, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "INSTALLED": self.installed}  # noqa: S108 - the cell's own
+        return {"argv": list(argv), "env": {**base, **env}, "cwd": cwd}
+
+
+def passing_uid(rng: random.Random) -> int:
+    """Return an unprivileged uid that hardly anybody uses: a race's own, so that its limits are its own."""
+    return rng.randint(*_PASSING_UIDS)
+
+
+def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
+    """Return a cell on this machine, its network included, whose `installed` is writable: for an install."""
+    python = (sys.executable, "-m", "btgames.agents.cell")
+    root = installed.with_name(installed.name + ".root")
+    if os.geteuid() == 0:
+        # Under sudo an install belongs to who called it; else to nobody in particular.
+        uid = int(os.environ.get("SUDO_UID") or 65534)
+        return Cell(python, str(root), uid, str(installed), tuple(read_only), (str(installed),), 2 << 30)
+    argv = ("unshare", *USER_NAMESPACE, "--", *python)
+    return Cell(argv, str(root), None, str(installed), tuple(read_only), (str(installed),), 2 << 30)
+
+
+def cell_on(host: NamespaceHost, uid: int | None, installed: str) -> Cell:
+    """Return a cell on a race's host, whose `installed` is read-only: for the commands of a heat."""
+    argv = (host.python, "-m", "btgames.agents.cell")
+    return Cell(argv, f"{host.folder}/root", uid, installed, (installed,))
+
+
+def install_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return of the user's environment what package tools need: see `_TOOLS_OWN`, and proxies."""
+    kept = {name: value for name, value in environ.items() if name.upper().startswith(_TOOLS_OWN)}
+    return kept | {name: value for name, value in environ.items() if name.lower().endswith("_proxy")}
+
+
+def run(cell: Cell, argv: Sequence[str], env: Mapping[str, str], cwd: str, timeout_s: float) -> tuple[int, str]:
+    """
+    Run a command in a cell to its end; return its exit status and what it printed (head and tail).
+
+    The status is -9 when it took longer than `timeout_s` and was killed; 127 when it could not be started.
+    """
+    # The cell writes the command's output to its own stderr, and what it has to say itself to stdout.
+    spec = {**cell.spec(), "command": cell.command(argv, env, cwd), "log": "/proc/self/fd/2"}
+    with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(
+            cell.argv, stdin=subprocess.PIPE, stdout=events, stderr=printed, env=_harness_env(), start_new_session=True
+        )
+        if process.stdin is None:
+            raise AssertionError("Popen gives the pipe that it was asked for")
+        try:
+            process.stdin.write(json.dumps(spec).encode() + b"\n")
+            process.stdin.flush()
+            process.wait(timeout_s)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            pass  # judged by what it said
+        finally:
+            # The end of its stdin makes the cell kill everything inside and end.
+            process.stdin.close()
+            process.wait()
+        events.seek(0)
+        printed.seek(0)
+        return _judge(
+            [json.loads(line) for line in events.read().splitlines()], printed.read().decode(errors="replace")
+        )
+
+
+def _judge(said: list[dict[str, Any]], printed: str) -> tuple[int, str]:
+    for event in said:
+        if event["event"] == "failed":
+            return 127, f"{printed}\n{event['reason']}".strip()
+        if event["event"] == "exit":
+            return int(event["status"]), printed
+    return -9, printed
+
+
+def _harness_env() -> dict[str, str]:
+    """Return the environment of the cell itself, which is ours: the command gets its own."""
+    project = str(Path(btgames.__file__).resolve().parent.parent)
+    return {"PATH": _SYSTEM_PATH, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def with_paths(cell: Cell, *, read_only: Sequence[str] = (), writable: Sequence[str] = ()) -> Cell:
+    """Return the cell with more to be seen inside."""
+    return replace(cell, read_only=(*cell.read_only, *read_only), writable=(*cell.writable, *writable))

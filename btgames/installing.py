@@ -1,0 +1,188 @@
+"""
+Installing contestants: each into a directory of its own, contained and unprivileged, once per module, pin and source.
+
+Outside the race's namespaces, since it may use the internet. An install is whole when its record (a JSON file beside
+its directory) is there; what was interrupted is done again from the start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from btgames import containment, contestant, places
+from btgames.contract import NeedsPackages
+from btgames.errors import GamesError, Unsupported
+from btgames.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from btgames.contestant import Contestant
+
+Notify = Callable[[str], None]
+"""
+Takes a line about what goes on.
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A contestant's installed things."""
+
+    folder: str  # its directory
+    read_only: tuple[str, ...]  # what a race must show beside it
+    seconds: float  # how long the install took
+
+
+def folder_of(one: Contestant, base: Path) -> Path:
+    """Return the directory of a contestant's installed things: another module, pin or source is another directory."""
+    digest = hashlib.sha256(f"{one.sha256} {one.pin} {sys.version_info[:2]} {os.geteuid()}".encode())
+    if one.source is not None:
+        for path in sorted(one.source.rglob("*")):
+            if ".git" not in path.parts and path.is_file():
+                facts = path.stat()
+                digest.update(f"{path} {facts.st_size} {facts.st_mtime_ns}".encode())
+    return base / f"{one.name}-{digest.hexdigest()[:12]}"
+
+
+def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Installed:
+    """
+    Return a contestant's installed things; install them first if they are not there.
+
+    Raises:
+        NeedsPackages: packages of the system are missing.
+        Unsupported: it cannot be installed here; says why.
+
+    """
+    folder = folder_of(one, base)
+    record = folder.with_name(folder.name + ".json")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _belongs_to_caller(base)
+    with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):
+        if record.exists():
+            fields = json.loads(record.read_text(encoding="utf-8"))
+            return Installed(fields["folder"], tuple(fields["read_only"]), fields["seconds"])
+        installed = _install(one, wrapper, folder, notify)
+        # Written last and renamed into place: a record that is there is whole.
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
+        part.rename(record)
+        return installed
+
+
+def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) -> Installed:
+    began = time.monotonic()
+    root = folder.with_name(folder.name + ".root")
+    for path in (folder, root):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+    seen = () if one.source is None else (str(one.source),)
+    cell = containment.cell_here(folder, seen)
+    if cell.uid is not None:
+        os.chown(folder, cell.uid, cell.uid)
+    notify(f"{one.label}: installing {one.name} {one.pin}".rstrip())
+    try:
+        needed = wrapper.install(cell)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        root.rmdir()
+    seconds = time.monotonic() - began
+    notify(f"{one.label}: installed in {seconds:.1f} s")
+    return Installed(str(folder), (*seen, *needed), seconds)
+
+
+@contextmanager
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path`; the kernel lets go of it when its holder dies."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _belongs_to_caller(folder: Path) -> None:
+    """Give what sudo made to who called sudo."""
+    uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if os.geteuid() == 0 and uid and gid:
+        for path in (folder, folder.parent):
+            os.chown(path, int(uid), int(gid))
+
+
+def apt_line(packages: Sequence[str]) -> list[str]:
+    """Return the command that installs packages of the system, with sudo for someone who is not root."""
+    apt = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    return apt if os.geteuid() == 0 else ["sudo", *apt]
+
+
+def how_to(one: Contestant, needs: NeedsPackages) -> str:
+    """Return what a race says of a contestant whose packages are missing."""
+    return f"needs {' '.join(needs.packages)}: ./inv install --contestant {one.spec}"
+
+
+def command(contestants: Sequence[str], *, yes: bool) -> int:
+    """Install contestants, packages of the system included when the user says so; 1 when one could not be."""
+    everyone = contestant.load(contestants or contestant.DEFAULT, places.CONTESTANTS)
+    missing = _install_all(everyone)
+    packages = sorted(
+        {package for needs in missing.values() if isinstance(needs, NeedsPackages) for package in needs.packages}
+    )
+    if packages and _may_run(apt_line(packages), yes=yes):
+        _apt(packages)
+        missing = _install_all([one for one in everyone if one.label in missing])
+    for label, why in missing.items():
+        print(f"{label}: not installed: {why}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _install_all(everyone: Sequence[Contestant]) -> dict[str, Unsupported]:
+    """Install each; return who could not be, and why."""
+    missing: dict[str, Unsupported] = {}
+    for one in everyone:
+        with Wrapper(one) as wrapper:
+            try:
+                done = ensure(one, wrapper, places.installed(), print)
+                print(f"{one.label}: ready in {done.folder}")
+            except Unsupported as why:
+                missing[one.label] = why
+    return missing
+
+
+def _may_run(argv: Sequence[str], *, yes: bool) -> bool:
+    print(f"Packages of the system are needed: {shlex.join(argv)}")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        print("Say --yes to have this run, or run it yourself.", file=sys.stderr)
+        return False
+    return input("Run it now? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _apt(packages: Sequence[str]) -> None:
+    # The one thing that a dying harness leaves to finish: an interrupted dpkg is worse than a late one.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(apt_line(packages), check=False, env=environment, start_new_session=True)
+    except FileNotFoundError as error:
+        raise GamesError(
+            f"{error.filename} is not here: install {' '.join(packages)} the way this system does"
+        ) from error
+    if done.returncode:
+        raise GamesError(f"{shlex.join(apt_line(packages))} ended with status {done.returncode}")

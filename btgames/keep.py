@@ -1,0 +1,49 @@
+"""What ``race --keep DIR`` keeps of each heat: client's log, referee's log, torrent, download, and the packets."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from btgames.hosts import Agent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from btgames.heat import Arena
+    from btgames.swarm import Prepared
+
+DOWNLOAD_BYTES = 1 << 30
+"""Of a download that is kept; a hostile client could leave more than anyone wants."""
+
+
+class Kept:
+    """A folder with one folder for each heat, named ``ROUND-LABEL``; see `btgames.heat.Keeper`."""
+
+    def __init__(self, folder: Path, arena: Arena) -> None:
+        self._folder = folder
+        self._arena = arena
+        self._capture_path = f"{arena.client.folder}/capture.pcap"
+
+    @contextmanager
+    def capture(self) -> Iterator[None]:
+        """Record the client's packets."""
+        with Agent(self._arena.client, "capture", self._arena.interface, self._capture_path):
+            yield
+
+    def keep(self, name: str, prepared: Prepared, into: str, announces: list[dict[str, Any]]) -> None:
+        """Copy everything out of the race's memory. A second attempt replaces the first."""
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        client = self._arena.client
+        (folder / "test.torrent").write_bytes(prepared.torrent.data)
+        (folder / "referee.json").write_text(json.dumps(announces, indent=1) + "\n", encoding="utf-8")
+        (folder / "client.log").write_bytes(client.run(["cat", "--", self._arena.log], check=False).out)
+        (folder / "capture.pcap").write_bytes(client.get(self._capture_path))
+        used = int(client.run(["du", "-s", "--block-size=1", into]).out.split()[0])
+        if used <= DOWNLOAD_BYTES:
+            # A tar archive: whatever names, links and modes a client made, nothing of it happens outside.
+            archive = client.run(["tar", "--create", "--sparse", "--directory", into, "."], check=False, timeout_s=300)
+            (folder / "download.tar").write_bytes(archive.out)

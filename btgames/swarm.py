@@ -1,0 +1,191 @@
+"""
+Tracker and seeders: their processes live for the race, what they know for one heat.
+
+Nothing is taken on trust: a heat begins when the tracker's own scrape knows every seeder and every seeder has answered
+a handshake, and it is void when one of them died or complained while it ran.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Self
+
+from btgames import opentracker, payload, torrent
+from btgames.errors import HostError
+from btgames.hosts import Agent
+from btgames.scenario import pieces_of
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator, Mapping
+
+    from btgames.hosts import Host, Process
+    from btgames.scenario import Scenario
+    from btgames.torrent import Torrent
+
+TRACKER_PORT = 6969
+SEEDER_PORT = 6881
+WEB_PORT = 8080
+
+READY_S = 20.0
+"""How long tracker and seeders may take to answer, on a machine that is busy with other things."""
+
+MAKE_S = 120.0
+"""How long a seeder may take to make its payload: 8 GiB at 100 MB/s."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A payload nobody has seen before, its torrent, and the marks that tell its blocks."""
+
+    seed: bytes
+    torrent: Torrent
+    marks: bytes  # packed: `btgames.payload.pack_marks`
+    folders: tuple[str, ...]  # where each seeder has its copy
+
+
+class Swarm:
+    """Tracker and seeders of a race. A context manager; `heat` is one too."""
+
+    def __init__(self, hosts: Mapping[str, Host], scenario: Scenario) -> None:
+        """Hosts by name: tracker, seeder-1, ..."""
+        self._scenario = scenario
+        self._tracker_host = hosts["tracker"]
+        self._seeder_hosts = [hosts[seeder.name] for seeder in scenario.seeder_hosts]
+        self._stack = ExitStack()
+        self._referee: Agent | None = None
+        self._opentracker: Process | None = None
+        self._seeders: list[Agent] = []
+        self._web: Agent | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            address = self._tracker_host.address
+            if self._scenario.tracker == "referee":
+                arguments = ("--bind", address, "--port", str(TRACKER_PORT))
+                self._referee = stack.enter_context(Agent(self._tracker_host, "tracker", *arguments))
+            self._probe = stack.enter_context(Agent(self._tracker_host, "probe"))
+            for host in self._seeder_hosts:
+                folder = f"{host.folder}/seeded"
+                host.run(["mkdir", "-p", folder])
+                where = ("--bind", host.address, "--port", str(SEEDER_PORT), "--folder", folder)
+                agent = Agent(host, "seeder", *where, "--transport", self._scenario.transport)
+                self._seeders.append(stack.enter_context(agent))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every process of the swarm still runs."""
+        agents = [agent for agent in (self._referee, self._probe, self._web, *self._seeders) if agent is not None]
+        tracker = self._opentracker is None or self._opentracker.poll() is None
+        return tracker and all(agent.alive for agent in agents)
+
+    def prepare(self, scenario: Scenario, seed: bytes, rng: random.Random) -> Prepared:
+        """
+        Make the payload of a heat, here for its hashes and marks and at each seeder, at the same time.
+
+        Of the scenario only payload and shares are taken: a warm-up has a smaller payload than the race.
+        """
+        layout, piece_size = scenario.layout, scenario.payload.piece_size
+        for index, seeder in enumerate(self._seeders):
+            has = pieces_of(scenario, index, scenario.num_pieces)
+            held = None if has is None else sorted(has)
+            seeder.tell("make", seed=seed.hex(), layout=layout, piece_size=piece_size, has=held)
+        known = payload.prepare(seed, layout, piece_size, rng)
+        folders = []
+        for seeder, host in zip(self._seeders, self._seeder_hosts, strict=True):
+            answer = seeder.hear(MAKE_S)
+            if answer is None:
+                raise HostError(f"{host.name}: its payload was not made within {MAKE_S:g} s")
+            folders.append(answer["folder"])
+        announce = f"http://{self._tracker_host.address}:{TRACKER_PORT}/announce"
+        made = torrent.make([announce], layout, piece_size, known.pieces)
+        return Prepared(seed, made, known.marks, tuple(folders))
+
+    @contextmanager
+    def heat(self, prepared: Prepared) -> Iterator[None]:
+        """Have this payload tracked and seeded, and nothing else; entered when all of it answers."""
+        with ExitStack() as stack:
+            self._track(prepared.torrent.info_hash, stack)
+            for seeder in self._seeders:
+                stack.callback(_forget, seeder)
+                seeder.ask("seed", torrent=base64.b64encode(prepared.torrent.data).decode(), timeout_s=READY_S)
+            addresses = [[host.address, SEEDER_PORT] for host in self._seeder_hosts]
+            self._probe.ask(
+                "ready",
+                tracker=prepared.torrent.announce,
+                info_hash=prepared.torrent.info_hash,
+                seeders=addresses,
+                transport="utp" if self._scenario.transport == "utp" else "tcp",
+                timeout_s=READY_S,
+            )
+            yield
+
+    @contextmanager
+    def served(self, prepared: Prepared) -> Iterator[Torrent]:
+        """Serve the payload over HTTP, too, for a yardstick; not where one seeder cannot stand for all."""
+        if len(self._seeders) > 1:
+            yield prepared.torrent
+            return
+        host = self._seeder_hosts[0]
+        if self._web is None:
+            arguments = ("--bind", host.address, "--port", str(WEB_PORT), "--folder", f"{host.folder}/seeded")
+            self._web = self._stack.enter_context(Agent(host, "web", *arguments))
+        self._web.ask("serve", folder=prepared.folders[0])
+        try:
+            yield prepared.torrent.served_at(f"http://{host.address}:{WEB_PORT}/")
+        finally:
+            _forget(self._web)
+
+    def announces(self) -> list[dict[str, Any]]:
+        """Return what the referee saw in this heat, the seeders included; opentracker tells nothing."""
+        return list(self._referee.ask("log")["announces"]) if self._referee is not None else []
+
+    def complaints(self) -> str:
+        """Return why the swarm makes the heat void: who died, or what a seeder complained of; empty when all is well."""
+        found = []
+        for seeder, host in zip(self._seeders, self._seeder_hosts, strict=True):
+            try:
+                seeder.ask("state")
+            except HostError as error:
+                found.append(f"{host.name} failed: {error}")
+        if self._referee is not None and not self._referee.alive:
+            found.append("the tracker died")
+        if self._opentracker is not None and self._opentracker.poll() is not None:
+            found.append(f"opentracker died: {self._opentracker.last_words()}")
+        if self._web is not None and not self._web.alive:
+            found.append("the HTTP server died")
+        return "; ".join(found)
+
+    def _track(self, info_hash: str, stack: ExitStack) -> None:
+        if self._referee is not None:
+            self._referee.ask("expect", info_hash=info_hash)
+            return
+        host = self._tracker_host
+        uid_map = host.get("/proc/self/uid_map").decode()
+        folder = PurePosixPath(host.folder, "opentracker")
+        plan = opentracker.plan(
+            folder, host.address, TRACKER_PORT, info_hash, only_root=opentracker.only_root_exists(uid_map)
+        )
+        for name, text in plan.files.items():
+            host.put(text.encode(), str(folder / name))
+        self._opentracker = host.start(plan.argv)
+        stack.callback(self._stop_opentracker)
+
+    def _stop_opentracker(self) -> None:
+        if self._opentracker is not None:
+            self._opentracker.stop(grace_s=0)
+            self._opentracker = None
+
+
+def _forget(agent: Agent) -> None:
+    """Have an agent forget the heat; one that died has nothing left to forget, and was complained of before."""
+    if agent.alive:
+        agent.ask("forget")

@@ -1,0 +1,189 @@
+"""
+The child process in which one contestant's module runs: ``python -m btgames.worker MODULE``.
+
+Modules are trusted like any Python that is imported, but not to return: the parent (wrapper.py) gives each call a time
+limit and ends this process when it is over. Requests as in agents/talk.py; answers are ``{"value": ...}``,
+``{"unsupported": why}``, ``{"needs": [packages]}`` or ``{"problem": "FILE:LINE: what"}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from btgames import containment
+from btgames.agents import talk
+from btgames.containment import Cell
+from btgames.contract import Command, NeedsPackages
+from btgames.errors import Unsupported
+from btgames.hosts import last_lines
+from btgames.hosts.namespace import NamespaceHost
+from btgames.torrent import Torrent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+
+class ModuleHost:
+    """The host as a contestant's module sees it (`btgames.contract.Host`); its commands run in a cell."""
+
+    def __init__(self, cell: Cell, folder: str, environment: Mapping[str, str], remote: NamespaceHost | None) -> None:
+        """`remote` is the client host of a heat; None is this machine, during an install."""
+        self.needed: list[str] = []
+        self._cell = cell
+        self._folder = folder
+        self._environment = environment
+        self._remote = remote
+
+    @property
+    def installed(self) -> str:
+        """The directory of installed things."""
+        return self._cell.installed
+
+    @property
+    def folder(self) -> str:
+        """Where `put` puts and commands run."""
+        return self._folder
+
+    def run(self, *argv: object, env: Mapping[str, str] | None = None, timeout_s: float = 600) -> str:
+        """Run a command in a cell and return what it printed; see `btgames.contract.Host`."""
+        words = [str(word) for word in argv]
+        cell = containment.with_paths(self._cell, read_only=self.needed)
+        status, printed = containment.run(cell, words, {**self._environment, **(env or {})}, self._folder, timeout_s)
+        if status:
+            how = f"ended with status {status}" if status != -9 else f"was killed, after {timeout_s:g} s at most"  # noqa: PLR2004 - SIGKILL
+            words_last = last_lines(printed.encode())
+            raise Unsupported(f"{' '.join(words)[:200]} {how}" + (f": {words_last}" if words_last else ""))
+        return printed
+
+    def put(self, data: bytes | str, name: str, mode: int = 0o644) -> str:
+        """Write a file beneath `folder` and return its path."""
+        path = os.path.normpath(f"{self._folder}/{name}")
+        if not path.startswith(f"{self._folder}/"):
+            raise ValueError(f"put: {name!r} lies outside the folder")
+        content = data.encode() if isinstance(data, str) else data
+        if self._remote is not None:
+            self._remote.put(content, path, mode)
+        else:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_bytes(content)
+            Path(path).chmod(mode)
+        return path
+
+    def needs(self, path: str) -> None:
+        """Let the contestant see a directory of this machine, read-only."""
+        if not Path(path).is_relative_to("/usr") and path not in self.needed:
+            if len(Path(path).parts) < 3 or Path(path) == Path.home():  # noqa: PLR2004 - "/", "/home": not a runtime
+                raise ValueError(f"needs: {path} is no runtime but somebody's whole world")
+            self.needed.append(path)
+
+
+class Handlers:
+    """The requests, each a call of one function of the module."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def install(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Install; the value lists what a race must show beside the directory of installed things."""
+        cell = _cell(request)
+        host = ModuleHost(cell, cell.installed, containment.install_environment(os.environ), None)
+        arguments = {name: request[name] for name in ("version", "source") if request.get(name) is not None}
+        self._module.install(host, **arguments)
+        return {"value": host.needed}
+
+    def version(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return what is really installed, by the module's own word; "" where it has none."""
+        cell = _cell(request)
+        host = ModuleHost(cell, cell.installed, {}, None)
+        found = self._module.version(host) if hasattr(self._module, "version") else ""
+        return {"value": _text(found, "version()")}
+
+    def torrentfile(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Put the torrent where the client wants it; return that path."""
+        remote = NamespaceHost(**request["host"])
+        torrent = Torrent(**{**request["torrent"], **_unpacked(request["torrent"])})
+        host = ModuleHost(_cell(request), request["folder"], {}, remote)
+        return {"value": _text(self._module.torrentfile(host, torrent), "torrentfile()")}
+
+    def download(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the command as data."""
+        command = self._module.download(request["torrentfile"], request["into"])
+        if not isinstance(command, Command):
+            raise TypeError(f"download() returned {type(command).__name__}; allowed is a Command")
+        return {"value": {"argv": list(command.argv), "env": dict(command.env), "cwd": command.cwd}}
+
+
+def _cell(request: dict[str, Any]) -> Cell:
+    fields = request["cell"]
+    lists = {name: tuple(fields[name]) for name in ("argv", "read_only", "writable")}
+    return Cell(**{**fields, **lists})
+
+
+def _unpacked(torrent: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "data": base64.b64decode(torrent["data"]),
+        "pieces": base64.b64decode(torrent["pieces"]),
+        "trackers": tuple(torrent["trackers"]),
+        "layout": tuple((path, size) for path, size in torrent["layout"]),
+    }
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} returned {type(value).__name__}; allowed is a str")
+    return value.strip()
+
+
+def load(path: Path) -> ModuleType:
+    """Import the module at `path` under a name that no package has: contestants are called like their clients."""
+    spec = importlib.util.spec_from_file_location(f"btgames_contestant_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def guarded(path: Path, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call into the module; turn whatever it raises into an answer that names file and line."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return call()
+    except NeedsPackages as needs:
+        return {"needs": list(needs.packages)}
+    except Unsupported as why:
+        return {"unsupported": str(why)}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a contestant's failure is data
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = lines[-1] if lines else getattr(error, "lineno", None) or 1
+        return {"problem": f"{path}:{line}: {type(error).__name__}: {error}".splitlines()[0]}
+
+
+def main() -> None:
+    """Import the module, say ready (or what is wrong), and serve."""
+    path = Path(sys.argv[1])
+    # What the module or its commands print must not be taken for our answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.stdout = answers
+    calls: dict[str, talk.Handler] = {}
+
+    def ready() -> dict[str, Any]:
+        handlers = Handlers(load(path))
+        for call in (handlers.install, handlers.version, handlers.torrentfile, handlers.download):
+            calls[call.__name__] = lambda request, call=call: guarded(path, lambda: call(request))  # type: ignore[misc]
+        return {"value": ""}
+
+    talk.serve(calls, **guarded(path, ready))
+
+
+if __name__ == "__main__":
+    main()
