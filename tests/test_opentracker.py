@@ -55,9 +55,9 @@ def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
             answer = probe.ask(do="ready", seeders=seeders, timeout_s=PATIENCE_S / 2, **request)
             assert answer.get("ok"), answer
             # Probing registered nobody: there is one seeder still.
-            answer = probe.ask(do="ready", seeders=seeders * 2, timeout_s=0.1, **request)
+            answer = probe.ask(do="ready", seeders=seeders * 2, timeout_s=0.3, **request)
             assert "knows 1 of 2" in answer["error"]
-            answer = probe.ask(do="ready", seeders=seeders, timeout_s=0.1, **{**request, "info_hash": INFO_HASH})
+            answer = probe.ask(do="ready", seeders=seeders, timeout_s=0.3, **{**request, "info_hash": INFO_HASH})
             assert "knows 0 of 1" in answer["error"]
             status = Path(f"/proc/{tracker.pid}/status").read_text()
             assert tracker.poll() is None
