@@ -21,6 +21,7 @@ import pytest
 
 from btgames import payload, torrent
 from btgames.agents.probe import NotReady, shake_hands
+from btgames.agents.seeder import Seeder, tcp_sockets
 from tests.bt_clients import PATIENCE_S, PROJECT, Agent, agent, until
 
 if TYPE_CHECKING:
@@ -202,6 +203,30 @@ def test_a_handshake_is_answered_when_seed_is(tmp_path: Path) -> None:
         peer.hear(UNCHOKE)
         peer.ask(7)
         assert peer.hear(PIECE_MESSAGE) == struct.pack(">II", 7, 0) + payload.read(run.seed, 7 * PIECE, PIECE)
+
+
+def test_small_segments_are_not_held_back(tmp_path: Path) -> None:
+    """A connection that libtorrent accepts has TCP_NODELAY: the last bytes of a payload wait for no delayed ACK."""
+    run = heat()
+    source = Seeder(HERE, 0, tmp_path, "any")
+    source.make({"seed": run.seed.hex(), "layout": SINGLE, "piece_size": PIECE, "has": None})
+    source.seed({"torrent": base64.b64encode(run.torrent.data)})
+    with socket.create_connection((HERE, source.port), PATIENCE_S) as peer:
+
+        def accepted() -> list[int]:
+            return [
+                held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                for held in tcp_sockets()
+                if held.getsockname() == peer.getpeername() and not listens(held)
+            ]
+
+        until(accepted, "the connection to be accepted")
+        assert all(accepted())
+
+
+def listens(held: socket.socket) -> int:
+    """Return whether a socket takes connections."""
+    return held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
 def test_portion_seeders_stay_as_they_were(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import os
 import shutil
 import socket
@@ -27,12 +28,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libtorrent
 
 from btgames import payload
 from btgames.agents import talk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SETTINGS: libtorrent.settings_pack = {
     "alert_mask": libtorrent.alert.category_t.error_notification | libtorrent.alert.category_t.status_notification,
@@ -87,7 +91,7 @@ class Seeder:
         self._has: frozenset[int] | None = None
         self._torrent: libtorrent.torrent_handle | None = None
         self.port = self._listening(bind)
-        #_send_at_once(self.port)
+        _send_at_once(self.port)
 
     def make(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write this seeder's own copy, whole or in part, of the payload that the request describes."""
@@ -171,17 +175,22 @@ def _send_at_once(port: int) -> None:
     """
     Set TCP_NODELAY where libtorrent listens; what it accepts there inherits that (Linux).
 
-    Libtorrent has no setting for it, and without it the last bytes of a payload wait in some heats for an ACK that
-    the client's kernel delays by 40 ms.
+    Libtorrent has no setting for it, and without it the last bytes of a payload wait, in one heat of five, for an ACK
+    that the client's kernel delays by 40 ms.
     """
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as found:
-                listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens and found.family == socket.AF_INET and found.getsockname()[1] == port:
-                    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:  # not a socket, or gone since it was listed
-            continue
+    for held in tcp_sockets():
+        if held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and held.getsockname()[1] == port:
+            held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def tcp_sockets() -> Iterator[socket.socket]:
+    """Yield this process's TCP sockets over IPv4, libtorrent's among them, each open until the next is asked for."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own descriptor
+            if entry.readlink().name.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as held:
+                    if (held.family, held.type) == (socket.AF_INET, socket.SOCK_STREAM):
+                        yield held
 
 
 def main() -> None:
