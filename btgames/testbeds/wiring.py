@@ -60,7 +60,8 @@ def wire(plan: Sequence[HostPlan]) -> None:
     """
     with _step("make a bridge"), IPRoute() as switch:
         _quiet()
-        switch.link("add", ifname="switch", kind="bridge")
+        # A bridge that snoops on multicast announces itself to its ports.
+        switch.link("add", ifname="switch", kind="bridge", br_mcast_snooping=0)
         (bridge,) = switch.link_lookup(ifname="switch")
         switch.link("set", index=bridge, state="up")
         for index, host in enumerate(plan):
