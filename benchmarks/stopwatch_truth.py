@@ -24,7 +24,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btgames import payload
 
@@ -155,15 +155,18 @@ class Bench:
         return Measured(complete_s - after_s, before_s - complete_s, facts["stopwatch_cpu_s"] / facts["complete_s"])
 
 
-def _stopwatch(spec: dict[str, object]) -> dict[str, float]:
+def _stopwatch(spec: dict[str, object]) -> dict[str, Any]:
     argv = [sys.executable, "-m", "btgames.agents.stopwatch"]
-    env = os.environ | {"PYTHONPATH": str(CELL.parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(CELL.parents[1])}
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(spec) + "\n")
         process.stdin.flush()
-        return next(fact for line in process.stdout if (fact := json.loads(line))["event"] == "result")
+        facts: dict[str, Any] = {}
+        for line in process.stdout:
+            facts = json.loads(line)
+        return facts
 
 
 def _report(what: str, heats: list[Measured]) -> None:

@@ -70,7 +70,7 @@ class Wanted:
             self.lacking[segment.block] += 1
         for of in self.of_file:
             of.sort(key=lambda segment: segment.end)
-        self.ends = [[segment.end for segment in segments] for segments in self.of_file]
+        self.ends = [[segment.end + len(segment.last) for segment in segments] for segments in self.of_file]
 
 
 class File:
@@ -79,6 +79,7 @@ class File:
     def __init__(self, top: int, path: Parts, size: int) -> None:
         self.fd = -1
         self.draft: str | None = None  # another name in the same folder, under which it may be arriving
+        self.draft_size = 0  # bytes, when it was suggested
         self.final = False  # its own name, not the draft's, is that of a regular file
         self.whole = False  # and that has the right size
         self.looked = 0  # number of the poll that looked last
@@ -100,6 +101,7 @@ class File:
             self.final = self._turn_to(folder, self._name)
             if not self.final and not (self.draft is not None and self._turn_to(folder, self.draft)):
                 self.close()
+                self.draft = None
         finally:
             if folder != self._top:
                 os.close(folder)
@@ -167,9 +169,9 @@ class Sighting:
 
     def poll(self, number: int) -> bool:
         """Try some of the segments still missing; return whether now, under their final names, none is."""
-        if not self.right:
-            self._go_to_data()
         files, missing = self.files, self._missing
+        if len(missing) == len(self._wanted.segments):
+            self._go_to_data()
         left, misses, finds = len(missing), 0, 0
         while left and misses < MISSES + finds // 4:
             segment = missing[0]
@@ -204,14 +206,16 @@ class Sighting:
                 self._missing.append(segment)
         return not self._missing and all(file.whole for file in self.files)
 
-    def suggest(self, draft: str) -> None:
+    def suggest(self, draft: str, size: int) -> None:
         """
         Watch a lone file under a name that is not its own, as long as its own does not exist.
 
-        When it is renamed at its end, most of it is known already; to read the marks of 200 MB anew takes 30 ms.
+        When it is renamed at its end, most of it is known already; to read the marks of 200 MB anew takes 30 ms. While
+        nothing is right yet, the largest of several drafts is watched: others hold a client's notes.
         """
-        if not self.right:
-            self.files[0].draft = draft
+        file = self.files[0]
+        if file.draft is None or draft == file.draft or (not self.right and size > file.draft_size):
+            file.draft, file.draft_size = draft, size
 
     def close(self) -> None:
         """Let go of the files."""
@@ -256,7 +260,7 @@ class Sighting:
                 if index == 0:
                     break
                 continue
-            offset = segment.end + 1
+            offset = segment.end + len(segment.last)
             if _is_right(self.files[index].fd, segment):
                 self._missing.remove(segment)
                 self._missing.appendleft(segment)

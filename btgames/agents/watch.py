@@ -127,7 +127,7 @@ class Watch:
             if entry.name == first:
                 self._sighting(root)
             elif self._wanted.lone and first in entry.name:
-                self._sighting(root).suggest(entry.name)
+                self._sighting(root).suggest(entry.name, _size(entry))
         if looked < most:
             self._search = _walk(self._top, (), ".")
 
@@ -177,6 +177,13 @@ def _walk(outer: int, root: Parts, name: str) -> Generator[_Found, None, None]:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def _describe(found: _Found) -> tuple[str, int]:
