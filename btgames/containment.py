@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import btgames
+from btgames import caller
 from btgames.agents.cellroot import HOME
 from btgames.testbeds.precheck import USER_NAMESPACE
 
@@ -82,7 +83,7 @@ def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
     root = installed.with_name(installed.name + ".root")
     if os.geteuid() == 0:
         # Under sudo an install belongs to who called it; else to nobody in particular.
-        uid = int(os.environ.get("SUDO_UID") or 65534)
+        uid, _ = caller.uid_gid() or (65534, 65534)
         return Cell(python, str(root), uid, str(installed), tuple(read_only), (str(installed),), 2 << 30)
     argv = ("unshare", *USER_NAMESPACE, "--", *python)
     return Cell(argv, str(root), None, str(installed), tuple(read_only), (str(installed),), 2 << 30)

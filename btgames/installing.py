@@ -19,16 +19,16 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btgames import containment, contestant, places
+from btgames import caller, containment, contestant, places
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
 from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from btgames.contestant import Contestant
 
@@ -70,7 +70,7 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
     folder = folder_of(one, base)
     record = folder.with_name(folder.name + ".json")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _belongs_to_caller(base)
+    caller.give(base, base.parent)
     with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):
         if record.exists():
             fields = json.loads(record.read_text(encoding="utf-8"))
@@ -80,6 +80,7 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
         part = record.with_suffix(".part")
         part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
         part.rename(record)
+        caller.give(record)
         return installed
 
 
@@ -116,14 +117,6 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _belongs_to_caller(folder: Path) -> None:
-    """Give what sudo made to who called sudo."""
-    uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if os.geteuid() == 0 and uid and gid:
-        for path in (folder, folder.parent):
-            os.chown(path, int(uid), int(gid))
 
 
 def apt_line(packages: Sequence[str]) -> list[str]:

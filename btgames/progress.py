@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -13,6 +12,8 @@ from btgames.report.figures import plain
 from btgames.result import Outcome
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from btgames.result import Heat
 
 COLOURS = {Outcome.FINISHED: "green", Outcome.VOID: "yellow", Outcome.UNSUPPORTED: "yellow"}

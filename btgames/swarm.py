@@ -54,6 +54,7 @@ class Swarm:
         """Hosts by name: tracker, seeder-1, ..."""
         self._scenario = scenario
         self._tracker_host = hosts["tracker"]
+        self._announce = f"http://{self._tracker_host.address}:{TRACKER_PORT}/announce"
         self._seeder_hosts = [hosts[seeder.name] for seeder in scenario.seeder_hosts]
         self._stack = ExitStack()
         self._referee: Agent | None = None
@@ -105,8 +106,7 @@ class Swarm:
             if answer is None:
                 raise HostError(f"{host.name}: its payload was not made within {MAKE_S:g} s")
             folders.append(answer["folder"])
-        announce = f"http://{self._tracker_host.address}:{TRACKER_PORT}/announce"
-        made = torrent.make([announce], layout, piece_size, known.pieces)
+        made = torrent.make([self._announce], layout, piece_size, known.pieces)
         return Prepared(seed, made, known.marks, tuple(folders))
 
     @contextmanager
@@ -117,20 +117,13 @@ class Swarm:
             for seeder in self._seeders:
                 stack.callback(_forget, seeder)
                 seeder.ask("seed", torrent=base64.b64encode(prepared.torrent.data).decode(), timeout_s=READY_S)
-            addresses = [[host.address, SEEDER_PORT] for host in self._seeder_hosts]
-            self._probe.ask(
-                "ready",
-                tracker=prepared.torrent.announce,
-                info_hash=prepared.torrent.info_hash,
-                seeders=addresses,
-                transport="utp" if self._scenario.transport == "utp" else "tcp",
-                timeout_s=READY_S,
-            )
+            addresses = [(host.address, SEEDER_PORT) for host in self._seeder_hosts]
+            self._wait_until_ready(prepared.torrent.info_hash, addresses)
             yield
 
     @contextmanager
     def served(self, prepared: Prepared) -> Iterator[Torrent]:
-        """Serve the payload over HTTP, too, for a yardstick; not where one seeder cannot stand for all."""
+        """Serve the payload over HTTP, for a yardstick; not where one seeder cannot stand for all."""
         if len(self._seeders) > 1:
             yield prepared.torrent
             return
@@ -149,7 +142,7 @@ class Swarm:
         return list(self._referee.ask("log")["announces"]) if self._referee is not None else []
 
     def complaints(self) -> str:
-        """Return why the swarm makes the heat void: who died, or what a seeder complained of; empty when all is well."""
+        """Return what the referee saw in this heat, the seeders included; opentracker tells nothing."""
         found = []
         for seeder, host in zip(self._seeders, self._seeder_hosts, strict=True):
             try:
@@ -163,6 +156,18 @@ class Swarm:
         if self._web is not None and not self._web.alive:
             found.append("the HTTP server died")
         return "; ".join(found)
+
+    def _wait_until_ready(self, info_hash: str, seeders: list[tuple[str, int]]) -> None:
+        """Return when the tracker knows all these seeders and each has answered a handshake."""
+        self._probe.ask(
+            "ready",
+            tracker=self._announce,
+            info_hash=info_hash,
+            seeders=seeders,
+            transport="utp" if self._scenario.transport == "utp" else "tcp",
+            within_s=READY_S,
+            timeout_s=2 * READY_S,  # each silent seeder may add a little to what it was given
+        )
 
     def _track(self, info_hash: str, stack: ExitStack) -> None:
         if self._referee is not None:
@@ -178,6 +183,8 @@ class Swarm:
             host.put(text.encode(), str(folder / name))
         self._opentracker = host.start(plan.argv)
         stack.callback(self._stop_opentracker)
+        # A seeder whose first announce is refused tries again only seconds later.
+        self._wait_until_ready(info_hash, [])
 
     def _stop_opentracker(self) -> None:
         if self._opentracker is not None:

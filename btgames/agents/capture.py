@@ -38,7 +38,7 @@ def main() -> int:
         buffer = bytearray(1 << 16)
         view = memoryview(buffer)
         while True:
-            if 0 in select.select([0, packets], [], [])[0]:
+            if 0 in select.select([0, packets.fileno()], [], [])[0]:
                 return 0
             length = packets.recv_into(buffer)
             seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)

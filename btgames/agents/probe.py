@@ -2,7 +2,7 @@
 Proves that a swarm is ready: its tracker knows every seeder, and every seeder answers a handshake.
 
 ``python -m btgames.agents.probe``, on the tracker's host, takes as talk.py has it:
-``{"do": "ready", "tracker": "http://A:P/announce", "info_hash": HEX, "seeders": [[IP, PORT], ...], "timeout_s": 10}``,
+``{"do": "ready", "tracker": "http://A:P/announce", "info_hash": HEX, "seeders": [[IP, PORT], ...], "within_s": 10}``,
 optionally ``"transport": "utp"`` for seeders that do not take TCP. The answer is ``{"waited_s": ...}``, or an error
 that says what was missing in the end.
 """
@@ -97,7 +97,7 @@ def _connect(seeder: tuple[str, int], transport: str, timeout_s: float) -> socke
 def ready(request: dict[str, Any]) -> dict[str, Any]:
     """Wait until everything answers; return ``{"waited_s": seconds}``. Raises NotReady at the deadline."""
     begin = time.monotonic()
-    deadline = begin + request["timeout_s"]
+    deadline = begin + request["within_s"]
     info_hash = bytes.fromhex(request["info_hash"])
     seeders = [(str(ip), int(port)) for ip, port in request["seeders"]]
     transport = request.get("transport", "tcp")

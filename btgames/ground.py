@@ -1,0 +1,115 @@
+"""The ground that heats are run on: testbed and swarm, kept through a race, and mended where they failed."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from btgames import containment, heat, opentracker
+from btgames.errors import TestbedError
+from btgames.heat import Arena
+from btgames.keep import Kept
+from btgames.result import Outcome
+from btgames.scenario_parts import Payload
+from btgames.swarm import Swarm
+from btgames.testbeds import HostPlan
+from btgames.testbeds.local import LocalTestbed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from btgames.heat import Racer, Watcher
+    from btgames.result import Heat
+    from btgames.scenario import Scenario
+
+WARM_UP_BYTES = 2_000_000
+WARM_UP_S = 30.0
+"""
+A warm-up's payload and time limit: enough to load a client's files into memory, little enough to wait for.
+"""
+
+
+class Ground:
+    """Testbed and swarm as heats find them: a swarm that failed is replaced. A context manager."""
+
+    def __init__(self, testbed: LocalTestbed, scenario: Scenario, watcher: Watcher, keep: Path | None = None) -> None:
+        """`testbed` is up; `keep` is the folder for what heats leave behind."""
+        self._testbed = testbed
+        self._watcher = watcher
+        self._swarm: Swarm | None = None
+        # Nothing that a contestant sees tells it a seed or a mark to come.
+        rng = random.Random(secrets.randbits(256))  # noqa: S311 - see above
+        uid = containment.passing_uid(rng) if os.geteuid() == 0 else None
+        self.arena = Arena(testbed.hosts["client"], scenario, testbed.one_clock, uid, rng)
+        self._kept = None if keep is None else Kept(keep, self.arena)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._drop_swarm()
+
+    def warm_up(self, racer: Racer) -> Heat:
+        """Run one small heat that nobody records, so that round 1 finds caches as warm as the others."""
+        arena = replace(self.arena, scenario=warm_up_scenario(self.arena.scenario))
+        return heat.run(arena, racer, self.swarm(), self._watcher, None, round_=1)
+
+    def heat(self, racer: Racer, round_: int, attempt: int) -> Heat:
+        """Run one heat; after a void one the swarm is a new one."""
+        result = heat.run(self.arena, racer, self.swarm(), self._watcher, self._kept, round_=round_, attempt=attempt)
+        if result.outcome is Outcome.VOID:
+            self._drop_swarm()
+        return result
+
+    def swarm(self) -> Swarm:
+        """
+        Return the running swarm; start it where there is none that lives.
+
+        Raises:
+            TestbedError: the testbed is gone, and with it all hosts.
+
+        """
+        if not self._testbed.alive:
+            raise TestbedError("the testbed's namespaces are gone: somebody ended their first process")
+        if self._swarm is not None and not self._swarm.alive:
+            self._drop_swarm()
+        if self._swarm is None:
+            swarm = Swarm(self._testbed.hosts, self.arena.scenario)
+            swarm.__enter__()
+            self._swarm = swarm
+        return self._swarm
+
+    def _drop_swarm(self) -> None:
+        if self._swarm is not None:
+            self._swarm.__exit__(None, None, None)
+            self._swarm = None
+
+
+def warm_up_scenario(scenario: Scenario) -> Scenario:
+    """Return the scenario with a small payload and a short time limit."""
+    size = min(scenario.payload.size, WARM_UP_BYTES)
+    piece_size = min(scenario.payload.piece_size, 1 << 15)
+    payload = Payload(size=size, piece_size=piece_size, files=scenario.payload.files)
+    limit = min(scenario.time_limit_s, WARM_UP_S)
+    return scenario.model_copy(update={"payload": payload, "time_limit_s": limit})
+
+
+def local_testbed(scenario: Scenario) -> LocalTestbed:
+    """
+    Return the local testbed that a scenario wants, not yet up.
+
+    Raises:
+        TestbedError: this machine cannot hold it; says why and what to do.
+
+    """
+    client = HostPlan("client", scenario.client.up_mbit, scenario.client.down_mbit)
+    seeders = [HostPlan(*host) for host in scenario.seeder_hosts]
+    copies = len(seeders) * scenario.payload.size
+    testbed = LocalTestbed([HostPlan("tracker"), *seeders, client], copies + heat.room_bytes(scenario) + (32 << 20))
+    testbed.check()
+    if scenario.tracker == "opentracker" and opentracker.find() is None:
+        raise TestbedError(f"this scenario {opentracker.NEEDED}")
+    return testbed
