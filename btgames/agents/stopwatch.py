@@ -199,7 +199,7 @@ class Heat:
     def _look(self, exec_s: float) -> None:
         complete_s = self._watch.poll()
         if self._facts.first_block_s is None and self._watch.right:
-            self._facts.first_block_s = time.monotonic() - exec_s
+            self._facts.first_block_s = (complete_s or time.monotonic()) - exec_s
         if complete_s is not None:
             self._stop_counting_cpu()
             if self._watch.confirm():

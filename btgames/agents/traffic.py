@@ -55,7 +55,7 @@ class Traffic:
             return
         self._samples.append((round(now - start_s, 4), received, sent))
         if len(self._samples) > MOST_SAMPLES:
-            del self._samples[::2]
+            del self._samples[1:-1:2]  # the first and the last one stay
             self._every_s *= 2
 
     @property
