@@ -8,9 +8,23 @@ from dataclasses import asdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyroute2.netlink.exceptions import NetlinkError
 
 from btgames.testbeds import HostPlan, burst_bytes
-from btgames.testbeds.wiring import QUEUE_LEAST_BYTES, address, plan_from, shape
+from btgames.testbeds.wiring import QUEUE_LEAST_BYTES, WiringError, _shape, address, plan_from, shape
+
+
+class KernelWithoutTbf:
+    """A link whose kernel has no tbf: it refuses as the kernel does, and records what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def tc(self, command: str, kind: str, **_: object) -> None:
+        """Refuse."""
+        self.asked.append(f"{command} {kind}")
+        raise NetlinkError(2, "No such file or directory")
+
 
 RATES = st.floats(min_value=0.01, max_value=100_000)
 
@@ -71,3 +85,15 @@ def test_a_link_is_recorded_with_its_bursts() -> None:
         "up_burst_bytes": burst_bytes(20),
         "down_burst_bytes": None,
     }
+
+
+def test_a_kernel_without_tbf_is_told_in_words() -> None:
+    """The error names the step, the kernel module and the kernel's own word; a link not shaped asks for nothing."""
+    link = KernelWithoutTbf()
+    _shape(link, 2, None)
+    assert link.asked == []
+    with pytest.raises(
+        WiringError, match=r"shape a link to 20 Mbit/s with tbf \(kernel module sch_tbf\): .*No such file"
+    ):
+        _shape(link, 2, 20)
+    assert link.asked == ["add tbf"]

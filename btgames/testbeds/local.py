@@ -81,7 +81,9 @@ class LocalTestbed:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the kernel ends the keeper when the thread that started it ends: use the main thread")
         self.check()
-        self._process = PipedProcess(self._command(), {"PATH": PATH, "PYTHONPATH": str(_PROJECT), "LANG": "C.UTF-8"})
+        # No bytecode files: under sudo they would be root's, in the user's checkout.
+        environment = {"PATH": PATH, "PYTHONPATH": str(_PROJECT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = PipedProcess(self._command(), environment)
         try:
             ready = self._ready(self._process)
             keeper = _child_of(self._process.pid)
