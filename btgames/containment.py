@@ -44,7 +44,6 @@ class Cell:
     """A cell to be started: how, and what is seen inside. Plain data, so that it can be handed to a child process."""
 
     argv: tuple[str, ...]  # starts agents/cell.py with the rights it needs
-    root: str  # an empty directory where argv runs
     uid: int | None  # what the command runs as; None: a user namespace without root
     installed: str  # the contestant's directory of installed things
     read_only: tuple[str, ...] = ()
@@ -56,7 +55,6 @@ class Cell:
     def spec(self) -> dict[str, Any]:
         """Return the cell's spec but for command and log."""
         return {
-            "root": self.root,
             "uid": self.uid,
             "read_only": list(self.read_only),
             "writable": list(self.writable),
@@ -80,19 +78,18 @@ def passing_uid(rng: random.Random) -> int:
 def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
     """Return a cell on this machine, its network included, whose `installed` is writable: for an install."""
     python = (sys.executable, "-m", "btgames.agents.cell")
-    root = installed.with_name(installed.name + ".root")
     if os.geteuid() == 0:
         # Under sudo an install belongs to who called it; else to nobody in particular.
         uid, _ = caller.uid_gid() or (65534, 65534)
-        return Cell(python, str(root), uid, str(installed), tuple(read_only), (str(installed),), 2 << 30)
+        return Cell(python, uid, str(installed), tuple(read_only), (str(installed),), 2 << 30)
     argv = ("unshare", *USER_NAMESPACE, "--", *python)
-    return Cell(argv, str(root), None, str(installed), tuple(read_only), (str(installed),), 2 << 30)
+    return Cell(argv, None, str(installed), tuple(read_only), (str(installed),), 2 << 30)
 
 
 def cell_on(host: NamespaceHost, uid: int | None, installed: str) -> Cell:
     """Return a cell on a race's host, whose `installed` is read-only: for the commands of a heat."""
     argv = (host.python, "-m", "btgames.agents.cell")
-    return Cell(argv, f"{host.folder}/root", uid, installed, (installed,))
+    return Cell(argv, uid, installed, (installed,))
 
 
 def install_environment(environ: Mapping[str, str]) -> dict[str, str]:

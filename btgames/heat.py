@@ -227,7 +227,7 @@ def _clean_folder(arena: Arena) -> Iterator[None]:
     size = room_bytes(arena.scenario)
     owner = "0" if arena.uid is None else str(arena.uid)
     host = arena.client
-    host.run(["mkdir", "-p", arena.folder, f"{host.folder}/root"])
+    host.run(["mkdir", "-p", arena.folder])
     host.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755,nosuid,nodev", "heat", arena.folder])
     try:
         host.run(["install", "-d", "-o", owner, "-g", owner, arena.into, arena.desk])

@@ -86,10 +86,8 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
 
 def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) -> Installed:
     began = time.monotonic()
-    root = folder.with_name(folder.name + ".root")
-    for path in (folder, root):
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     seen = () if one.source is None else (str(one.source),)
     cell = containment.cell_here(folder, seen)
     if cell.uid is not None:
@@ -100,8 +98,6 @@ def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) ->
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    finally:
-        root.rmdir()
     seconds = time.monotonic() - began
     notify(f"{one.label}: installed in {seconds:.1f} s")
     return Installed(str(folder), (*seen, *needed), seconds)

@@ -142,7 +142,7 @@ class Swarm:
         return list(self._referee.ask("log")["announces"]) if self._referee is not None else []
 
     def complaints(self) -> str:
-        """Return what the referee saw in this heat, the seeders included; opentracker tells nothing."""
+        """Return why the swarm makes a heat void: who died or failed; empty when all is well."""
         found = []
         for seeder, host in zip(self._seeders, self._seeder_hosts, strict=True):
             try:

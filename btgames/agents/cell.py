@@ -38,7 +38,6 @@ SAMPLE_S = 0.02
 class Spec:
     """What to run and within which bounds."""
 
-    root: str  # an empty directory: the fresh root is mounted there, seen from inside only
     command: Dict[str, Any]  # argv: list; env: dict, the whole environment; cwd: a path inside
     uid: int | None  # what the command runs as; None: another uid in a user namespace of its own (no root needed)
     read_only: List[str] = field(default_factory=list)  # seen inside at their own paths
@@ -94,7 +93,7 @@ def _init(spec: Spec) -> int:
     """Build the root, start the command, and live until nothing else does: the life of PID 1."""
     log = Log(spec.log, spec.log_bytes)
     try:
-        cellroot.build(spec.root, spec.read_only, spec.writable, spec.uid, spec.tmp_bytes)
+        cellroot.build(spec.read_only, spec.writable, spec.uid, spec.tmp_bytes)
     except OSError as error:
         return _fail("cell", f"cannot build its root: {error}")
     if spec.interactive:

@@ -20,17 +20,18 @@ HOME = "/tmp/home"
 """A contestant's home directory: empty at the start of each heat, gone after it."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
+# Where the fresh root is mounted before it becomes "/": a directory that always exists and is never shown inside.
+_MOUNT_POINT = "/sys"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Where /etc/resolv.conf may lead; absent in a race, which has no names to look up, needed by an install.
 _RESOLVERS = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/mnt/wsl")
 
 
-def build(root: str, read_only: List[str], writable: List[str], uid: int | None, tmp_bytes: int) -> None:
+def build(read_only: List[str], writable: List[str], uid: int | None, tmp_bytes: int) -> None:
     """
-    Mount the fresh root at `root` and enter it.
+    Mount the fresh root and enter it.
 
     Args:
-        root: an empty directory.
         read_only: directories or files to be seen at their own paths; those that do not exist are left out.
         writable: the same, writable.
         uid: owner of the home directory, None in a user namespace.
@@ -40,6 +41,7 @@ def build(root: str, read_only: List[str], writable: List[str], uid: int | None,
         OSError: the kernel refused a step; its `filename` names it.
 
     """
+    root = _MOUNT_POINT
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     for path in _SYSTEM:

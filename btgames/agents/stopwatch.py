@@ -126,7 +126,7 @@ class Heat:
                 step_s = POLL_S if self._watching else IDLE_POLL_S
                 # An absolute schedule, without the ticks that a long poll has missed.
                 self._tick_s += step_s * (1 + max(0, int((time.monotonic() - self._tick_s) / step_s)))
-        if self._facts.complete_s is None:
+        if self._exec_s is not None and self._facts.complete_s is None:
             self._stop_counting_cpu()
         status = self._cell.end()
         if self._empty_s is None and self._facts.failed is None and not self._stopped:
