@@ -30,30 +30,31 @@ class Traffic:
             rb"^ *%b: *(\d+)(?: +\d+){7} +(\d+)" % re.escape((interface or "").encode()), re.MULTILINE
         )
         self._samples: list[tuple[float, int, int]] = []
-        self._base: tuple[float, int, int] | None = None
+        self._last: tuple[int, int] | None = None
+        self._base: tuple[int, int] | None = None
+        self._exec_s = 0.0
         self._every_s = SAMPLE_S
         self._next_s = 0.0
 
     def begin(self, exec_s: float) -> None:
         """Count from here on: the last sample becomes nought, and times are since `exec_s`."""
-        if self._samples:
-            self._base = (exec_s, *self._samples[-1][1:])
-        self._samples = []
+        self._exec_s, self._base = exec_s, self._last
 
     def sample(self, now: float, *, at_once: bool = False) -> None:
-        """Take a sample if it is time for one; it is kept when something has changed."""
+        """Take a sample if it is time for one; it is kept when something has changed since `begin`."""
         if self._source is None or (now < self._next_s and not at_once):
             return
         self._next_s = now + self._every_s
         self._source.seek(0)
         found = self._line.search(self._source.readall())
-        if found is None:
-            return  # the interface is gone
-        start_s, *counts = self._base or (0.0, 0, 0)
-        received, sent = int(found[1]) - counts[0], int(found[2]) - counts[1]
-        if self._samples and self._samples[-1][1:] == (received, sent):
+        counts = (int(found[1]), int(found[2])) if found else self._last  # the interface may be gone
+        if counts is None or counts == self._last:
             return
-        self._samples.append((round(now - start_s, 4), received, sent))
+        self._last = counts
+        if self._base is None:
+            return
+        received, sent = self._base
+        self._samples.append((round(now - self._exec_s, 4), counts[0] - received, counts[1] - sent))
         if len(self._samples) > MOST_SAMPLES:
             del self._samples[1:-1:2]  # the first and the last one stay
             self._every_s *= 2
@@ -71,7 +72,7 @@ class Traffic:
     @property
     def samples(self) -> list[tuple[float, int, int]]:
         """(seconds, bytes in, bytes out) since `begin`, where they changed."""
-        return self._samples if self._base else []
+        return self._samples
 
     def _total(self, column: int) -> int | None:
         if self._base is None:
