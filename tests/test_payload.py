@@ -6,10 +6,11 @@ import hashlib
 import random
 import tempfile
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btgames import payload
@@ -17,6 +18,8 @@ from btgames import payload
 SEED = bytes(range(16))
 LIMIT = 3 * payload.CHUNK + 17  # bytes of the payload that the properties look at
 WHOLE = b"".join(payload.chunk(SEED, index) for index in range(4))
+
+patient = settings(deadline=10_000)  # ms for an example that takes a few: the machine may be busy
 
 # Sizes around what matters (nothing, a mark, a block, a chunk) and anything between, at most 4 files.
 SIZES = st.one_of(
@@ -51,22 +54,24 @@ def test_a_chunk_is_shake_128_of_seed_and_index() -> None:
     assert payload.chunk(bytes(16), 5) != expected
 
 
+@patient
 @given(st.integers(0, LIMIT), st.integers(0, payload.CHUNK))
 def test_any_part_is_a_slice_of_the_whole(offset: int, length: int) -> None:
     """Reading a part gives the bytes that the whole has there, across chunks too."""
     assert payload.read(SEED, offset, length) == WHOLE[offset : offset + length]
 
 
+@patient
 @given(LAYOUTS, st.integers(1000, LIMIT))
 def test_segments_cover_the_payload_once_and_in_order(layout: payload.Layout, unit: int) -> None:
     """Segments are adjacent, lie within one file and one unit each, and add up to the payload."""
     cuts = list(payload.segments(layout, unit))
-    assert [cut.start for cut in cuts] == [sum(c.length for c in cuts[:i]) for i in range(len(cuts))]
-    assert sum(cut.length for cut in cuts) == payload.size(layout)
+    assert [*(cut.start for cut in cuts), payload.size(layout)] == [0, *accumulate(cut.length for cut in cuts)]
     assert all(cut.start // unit == (cut.start + cut.length - 1) // unit for cut in cuts)
     assert all(cut.offset + cut.length <= layout[cut.file][1] for cut in cuts)
 
 
+@patient
 @given(LAYOUTS, PIECE_SIZES, st.integers())
 def test_prepare_hashes_each_piece_of_the_concatenated_files(
     layout: payload.Layout, piece_size: int, seed: int
@@ -78,6 +83,7 @@ def test_prepare_hashes_each_piece_of_the_concatenated_files(
     assert prepared.pieces == b"".join(expected)
 
 
+@patient
 @given(LAYOUTS, st.integers())
 def test_marks_are_bytes_of_every_block_in_every_file(layout: payload.Layout, seed: int) -> None:
     """Each file's part of each block has a mark on its last bytes, and one more when it is longer than a mark."""
@@ -113,6 +119,7 @@ MARKS = st.builds(
 )
 
 
+@patient
 @given(st.lists(MARKS))
 def test_packed_marks_unpack_to_themselves(marks: list[payload.Mark]) -> None:
     """Packing loses nothing, zeros at either end of a mark included; a mark takes 25 bytes."""
@@ -127,6 +134,7 @@ def test_torn_marks_are_refused() -> None:
         payload.unpack_marks(bytes(24))
 
 
+@patient
 @given(LAYOUTS)
 def test_written_files_are_the_payload(layout: payload.Layout) -> None:
     """Every file has its part of the payload, empty files included."""
@@ -135,6 +143,7 @@ def test_written_files_are_the_payload(layout: payload.Layout) -> None:
         assert [Path(folder, path).read_bytes() for path, _ in layout] == file_bytes(layout)
 
 
+@patient
 @given(LAYOUTS, PIECE_SIZES, st.sets(st.integers(0, 12)))
 def test_a_partial_copy_has_its_pieces_and_holes(layout: payload.Layout, piece_size: int, has: set[int]) -> None:
     """A partial copy has every file at its full size: right bytes in its pieces, zeros elsewhere."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import libtorrent
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btgames import payload, torrent
@@ -24,6 +24,7 @@ FOLDER = (("payload/first.bin", 50_000), ("payload/deeper/empty", 0), ("payload/
 
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=8)
 FILES = st.dictionaries(NAMES, st.integers(0, 10**9), min_size=1, max_size=5).filter(lambda f: sum(f.values()) > 0)
+patient = settings(deadline=10_000)  # ms for an example that takes a few: the machine may be busy
 
 
 def made(layout: payload.Layout, piece_size: int = 16384, trackers: tuple[str, ...] = (TRACKER,)) -> torrent.Torrent:
@@ -44,12 +45,14 @@ def check_read(made: torrent.Torrent) -> None:
     assert not info.priv()
 
 
+@patient
 @given(NAMES, st.integers(1, 10**9), st.sampled_from([16384, 1 << 20, 4 << 20]))
 def test_libtorrent_reads_a_single_file(name: str, size: int, piece_size: int) -> None:
     """Name, size, pieces and info hash of a one-file torrent survive."""
     check_read(made([(name, size)], max(piece_size, size // 1000 // 16384 * 16384)))
 
 
+@patient
 @given(NAMES, FILES)
 def test_libtorrent_reads_a_folder(name: str, files: dict[str, int]) -> None:
     """Paths, sizes and order of a multi-file torrent survive."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btgames.agents.web import CONNECTIONS, part
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HERE = "127.0.0.1"
 CONTENT = os.urandom(3_000_000)
 LARGE = 100 << 20  # bytes, more than fit into the buffers of a connection
+patient = settings(deadline=10_000)  # ms for an example that takes a few: the machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,7 @@ def test_one_range_is_served(web: Agent, asked: str, status: int, content_range:
     assert get(web, FILE, Range=asked, If_Range='"version"')[::2] == (200, CONTENT)
 
 
+@patient
 @given(st.integers(0, 50), st.one_of(st.none(), st.integers(0, 60)), st.one_of(st.none(), st.integers(0, 60)))
 def test_a_range_is_what_the_rfc_says(size: int, first: int | None, last: int | None) -> None:
     """Every range of bytes means the slice that RFC 9110 gives it, or nothing where that is empty."""
@@ -122,6 +124,7 @@ def test_a_range_is_what_the_rfc_says(size: int, first: int | None, last: int | 
     assert (list(wanted) if wanted else []) == expected
 
 
+@patient
 @given(st.text(max_size=30), st.integers(0, 50))
 def test_no_range_is_too_strange(header: str, size: int) -> None:
     """Whatever a client sends, it gets bytes that exist, or none."""
