@@ -17,6 +17,7 @@ from btgames import opentracker, payload, torrent
 from btgames.errors import HostError
 from btgames.hosts import Agent
 from btgames.scenario import pieces_of
+from btgames.sources import sources
 
 if TYPE_CHECKING:
     import random
@@ -41,6 +42,7 @@ MAKE_S = 120.0
 class Prepared:
     """A payload nobody has seen before, its torrent, and the marks that tell its blocks."""
 
+    scenario: Scenario  # whose payload and shares these are
     seed: bytes
     torrent: Torrent
     marks: bytes  # packed: `btgames.payload.pack_marks`
@@ -60,7 +62,7 @@ class Swarm:
         self._referee: Agent | None = None
         self._opentracker: Process | None = None
         self._seeders: list[Agent] = []
-        self._web: Agent | None = None
+        self._webs: list[Agent] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -84,7 +86,7 @@ class Swarm:
     @property
     def alive(self) -> bool:
         """Whether every process of the swarm still runs."""
-        agents = [agent for agent in (self._referee, self._probe, self._web, *self._seeders) if agent is not None]
+        agents = [agent for agent in (self._referee, self._probe, *self._webs, *self._seeders) if agent is not None]
         tracker = self._opentracker is None or self._opentracker.poll() is None
         return tracker and all(agent.alive for agent in agents)
 
@@ -107,7 +109,7 @@ class Swarm:
                 raise HostError(f"{host.name}: its payload was not made within {MAKE_S:g} s")
             folders.append(answer["folder"])
         made = torrent.make([self._announce], layout, piece_size, known.pieces)
-        return Prepared(seed, made, known.marks, tuple(folders))
+        return Prepared(scenario, seed, made, known.marks, tuple(folders))
 
     @contextmanager
     def heat(self, prepared: Prepared) -> Iterator[None]:
@@ -123,19 +125,17 @@ class Swarm:
 
     @contextmanager
     def served(self, prepared: Prepared) -> Iterator[Torrent]:
-        """Serve the payload over HTTP, for a yardstick; not where one seeder cannot stand for all."""
-        if len(self._seeders) > 1:
-            yield prepared.torrent
-            return
-        host = self._seeder_hosts[0]
-        if self._web is None:
-            arguments = ("--bind", host.address, "--port", str(WEB_PORT), "--folder", f"{host.folder}/seeded")
-            self._web = self._stack.enter_context(Agent(host, "web", *arguments))
-        self._web.ask("serve", folder=prepared.folders[0])
-        try:
-            yield prepared.torrent.served_at(f"http://{host.address}:{WEB_PORT}/")
-        finally:
-            _forget(self._web)
+        """Serve the payload over HTTP, too, for a yardstick: each seeder what it seeds."""
+        if not self._webs:
+            for host in self._seeder_hosts:
+                where = ("--bind", host.address, "--port", str(WEB_PORT), "--folder", f"{host.folder}/seeded")
+                self._webs.append(self._stack.enter_context(Agent(host, "web", *where)))
+        with ExitStack() as stack:
+            for web, folder in zip(self._webs, prepared.folders, strict=True):
+                stack.callback(_forget, web)
+                web.ask("serve", folder=folder)
+            servers = [f"http://{host.address}:{WEB_PORT}" for host in self._seeder_hosts]
+            yield prepared.torrent.served(sources(prepared.scenario, servers))
 
     def announces(self) -> list[dict[str, Any]]:
         """Return what the referee saw in this heat, the seeders included; opentracker tells nothing."""
@@ -153,8 +153,8 @@ class Swarm:
             found.append("the tracker died")
         if self._opentracker is not None and self._opentracker.poll() is not None:
             found.append(f"opentracker died: {self._opentracker.last_words()}")
-        if self._web is not None and not self._web.alive:
-            found.append("the HTTP server died")
+        if not all(web.alive for web in self._webs):
+            found.append("an HTTP server died")
         return "; ".join(found)
 
     def _wait_until_ready(self, info_hash: str, seeders: list[tuple[str, int]]) -> None:

@@ -30,6 +30,7 @@ class Torrent:
     piece_size: int  # bytes; the last piece may be shorter
     pieces: bytes  # SHA-1 of each piece, end to end
     url: str | None = None  # the payload's HTTP address, for yardsticks; ends in / where it is a folder (as in BEP 19)
+    sources: tuple[tuple[str, str, int, int], ...] = ()  # (server, path, offset, bytes): what a yardstick fetches where
 
     @property
     def announce(self) -> str:
@@ -56,17 +57,9 @@ class Torrent:
         """Pieces of the payload."""
         return len(self.pieces) // DIGEST
 
-    @property
-    def addresses(self) -> tuple[tuple[str, str], ...]:
-        """Each file's (path beneath the download directory, HTTP address); empty where nothing is served."""
-        if self.url is None:
-            return ()
-        base = self.url.removesuffix("/").removesuffix(quote(self.name))
-        return tuple((path, base + quote(path)) for path, _ in self.layout)
-
-    def served_at(self, base: str) -> Torrent:
-        """Return this torrent with the address that its payload has on a server whose root is `base` (ends in /)."""
-        return replace(self, url=f"{base}{quote(self.name)}{'/' if self.is_folder else ''}")
+    def served(self, sources: tuple[tuple[str, str, int, int], ...]) -> Torrent:
+        """Return this torrent with the places where its payload is served over HTTP: see btgames/sources.py."""
+        return replace(self, url=f"{sources[0][0]}/{quote(self.name)}{'/' if self.is_folder else ''}", sources=sources)
 
 
 def make(trackers: Sequence[str], layout: payload.Layout, piece_size: int, pieces: bytes) -> Torrent:

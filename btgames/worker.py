@@ -133,6 +133,7 @@ def _unpacked(torrent: dict[str, Any]) -> dict[str, Any]:
         "pieces": base64.b64decode(torrent["pieces"]),
         "trackers": tuple(torrent["trackers"]),
         "layout": tuple((path, size) for path, size in torrent["layout"]),
+        "sources": tuple((server, path, offset, length) for server, path, offset, length in torrent["sources"]),
     }
 
 

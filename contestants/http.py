@@ -22,7 +22,7 @@ def install(host: Host, version: str = "1") -> None:
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
     host.put(Path(__file__).with_name("_http_fetch.py").read_bytes(), "fetch.py")
-    return host.put(json.dumps(torrent.addresses), "addresses.json")
+    return host.put(json.dumps(torrent.sources), "parts.json")
 
 
 def download(torrentfile: str, into: str) -> Command:

@@ -92,16 +92,16 @@ def test_what_wrappers_use() -> None:
     assert pickle.loads(pickle.dumps(folder)) == folder  # noqa: S301 - our own bytes
 
 
-def test_addresses_for_a_yardstick() -> None:
-    """A single file is served at `url`; a folder's `url` ends in a slash, and each file has an address."""
-    base = "http://198.18.0.2:8080/"
-    single, folder = made(SINGLE).served_at(base), made(FOLDER).served_at(base)
+def test_places_for_a_yardstick() -> None:
+    """A served torrent tells where each part of its payload is had, and its own address, a folder's ending in /."""
+    server = "http://198.18.0.2:8080"
+    parts = ((server, "payload.bin", 0, 100),)
+    single, folder = made(SINGLE).served(parts), made(FOLDER).served(parts)
+
     assert made(SINGLE).url is None
-    assert made(SINGLE).addresses == ()
-    assert single.url == "http://198.18.0.2:8080/payload.bin"
-    assert single.addresses == (("payload.bin", single.url),)
-    assert folder.url == "http://198.18.0.2:8080/payload/"
-    assert folder.addresses[2] == (FOLDER[2][0], "http://198.18.0.2:8080/payload/deeper/second%20%C3%BC.bin")
+    assert single.sources == parts
+    assert single.url == f"{server}/payload.bin"
+    assert folder.url == f"{server}/payload/"
 
 
 @pytest.mark.parametrize(

@@ -169,27 +169,36 @@ class Sighting:
 
     def poll(self, number: int) -> bool:
         """Try some of the segments still missing; return whether now, under their final names, none is."""
-        files, missing = self.files, self._missing
-        if len(missing) == len(self._wanted.segments):
+        if len(self._missing) == len(self._wanted.segments):
             self._go_to_data()
+        try:
+            self._try_some(number)
+        except OSError:
+            self._missing.rotate(-1)  # that part of the file cannot be read now
+        return not self._missing and self._is_whole(number)
+
+    def _try_some(self, number: int) -> None:
+        # What runs for each segment stands in this one loop: most of what the watch costs is spent here.
+        files, missing, lacking, pread = self.files, self._missing, self._lacking, os.pread
         left, misses, finds = len(missing), 0, 0
         while left and misses < MISSES + finds // 4:
-            segment = missing[0]
-            file = files[segment.file]
-            if file.fd >= 0 and _is_right(file.fd, segment):
+            index, block, end, last, at, other = missing[0]
+            file = files[index]
+            fd = file.fd
+            if fd >= 0 and pread(fd, len(last), end) == last and pread(fd, len(other), at) == other:
                 missing.popleft()
-                self._found(segment)
+                lacking[block] -= 1
+                self.right += not lacking[block]
                 finds += 1
                 left -= 1
             elif file.looked != number:
                 # A miss is the reason to see whether the path has come to name another file.
-                self._look(segment.file, number)
+                self._look(index, number)
                 left = len(missing)
             else:
                 missing.rotate(-1)
                 misses += 1
                 left -= 1
-        return not missing and self._is_whole(number)
 
     def check(self) -> bool:
         """Look at every path and try every segment, found before or not; return whether all is right."""
@@ -201,7 +210,8 @@ class Sighting:
         for segment in self._wanted.segments:
             fd = self.files[segment.file].fd
             if fd >= 0 and _is_right(fd, segment):
-                self._found(segment)
+                self._lacking[segment.block] -= 1
+                self.right += not self._lacking[segment.block]
             else:
                 self._missing.append(segment)
         return not self._missing and all(file.whole for file in self.files)
@@ -221,11 +231,6 @@ class Sighting:
         """Let go of the files."""
         for file in self.files:
             file.close()
-
-    def _found(self, segment: Segment) -> None:
-        self._lacking[segment.block] -= 1
-        if not self._lacking[segment.block]:
-            self.right += 1
 
     def _look(self, index: int, number: int) -> None:
         """See what a file's path names now; nothing counts as found in a file that was not seen before."""
