@@ -71,6 +71,7 @@ class Measured(NamedTuple):
 
 def client(way: Way, source: Path, into: Path, truth: Path, pace_s: float) -> None:
     """Be the contestant: write the payload within `pace_s`, note when, and wait for the signal that ends it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # it comes as soon as the stopwatch has seen all
     data = source.read_bytes()
     starts = list(range(0, len(data), payload.BLOCK))
     if way.order == "random":
@@ -94,7 +95,7 @@ def client(way: Way, source: Path, into: Path, truth: Path, pace_s: float) -> No
         (into / way.name).rename(into / NAME)
     after_s = time.monotonic()
     truth.write_text(json.dumps([before_s, after_s]), encoding="ascii")
-    signal.pause()
+    signal.sigwait([signal.SIGINT])
 
 
 def _placer(way: Way, file: int, size: int) -> Callable[[int, bytes], object]:
