@@ -92,6 +92,11 @@ def cell_on(host: NamespaceHost, uid: int | None, installed: str) -> Cell:
     return Cell(argv, uid, installed, (installed,))
 
 
+def from_here(cell: Cell, host: NamespaceHost) -> Cell:
+    """Return a cell of `cell_on` to be started from this machine, as `run` does, and not by a program on the host."""
+    return replace(cell, argv=tuple(host.command(cell.argv)))
+
+
 def install_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return of the user's environment what package tools need: see `_TOOLS_OWN`, and proxies."""
     kept = {name: value for name, value in environ.items() if name.upper().startswith(_TOOLS_OWN)}

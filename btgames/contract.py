@@ -27,7 +27,7 @@ from btgames.torrent import Torrent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Command", "Host", "NeedsPackages", "Torrent", "Unsupported", "apt", "pip", "python_of"]
+__all__ = ["Command", "CommandFailed", "Host", "NeedsPackages", "Torrent", "Unsupported", "apt", "pip", "python_of"]
 
 
 @dataclass(frozen=True, init=False)
@@ -65,6 +65,10 @@ class NeedsPackages(Unsupported):
         self.packages = packages
 
 
+class CommandFailed(Unsupported):
+    """A command of `Host.run` failed: an outcome in a race, but for `check` not the contestant's own word."""
+
+
 class Host(Protocol):
     """The host as a contestant's module sees it: during install this machine, else the client host of a heat."""
 
@@ -81,7 +85,7 @@ class Host(Protocol):
         Run a command, unprivileged and contained, in `folder`; return what it printed.
 
         Raises:
-            Unsupported: it failed or took too long; the message ends with the last lines that it printed.
+            CommandFailed: it failed or took too long; the message ends with the last lines that it printed.
 
         """
 
@@ -118,7 +122,7 @@ def pip(host: Host, *requirements: str, python: str = "") -> None:
             virtualenv, which no longer makes them since 20.22.
 
     Raises:
-        Unsupported: pip failed, with its last lines.
+        CommandFailed: pip failed, with its last lines.
 
     """
     base = python or str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))

@@ -3,7 +3,8 @@ The child process in which one contestant's module runs: ``python -m btgames.wor
 
 Modules are trusted like any Python that is imported, but not to return: the parent (wrapper.py) gives each call a time
 limit and ends this process when it is over. Requests as in agents/talk.py; answers are ``{"value": ...}``,
-``{"unsupported": why}``, ``{"needs": [packages]}`` or ``{"problem": "FILE:LINE: what"}``.
+``{"unsupported": why}``, ``{"failed": command and why}``, ``{"needs": [packages]}`` or
+``{"problem": "FILE:LINE: what"}``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from btgames import containment
 from btgames.agents import talk
 from btgames.containment import Cell
-from btgames.contract import Command, NeedsPackages
+from btgames.contract import Command, CommandFailed, NeedsPackages
 from btgames.errors import Unsupported
 from btgames.hosts import last_lines
 from btgames.hosts.namespace import NamespaceHost
@@ -60,7 +61,7 @@ class ModuleHost:
         if status:
             how = f"ended with status {status}" if status != -9 else f"was killed, after {timeout_s:g} s at most"  # noqa: PLR2004 - SIGKILL
             words_last = last_lines(printed.encode())
-            raise Unsupported(f"{' '.join(words)[:200]} {how}" + (f": {words_last}" if words_last else ""))
+            raise CommandFailed(f"{' '.join(words)[:200]} {how}" + (f": {words_last}" if words_last else ""))
         return printed
 
     def put(self, data: bytes | str, name: str, mode: int = 0o644) -> str:
@@ -110,7 +111,7 @@ class Handlers:
         """Put the torrent where the client wants it; return that path."""
         remote = NamespaceHost(**request["host"])
         torrent = Torrent(**{**request["torrent"], **_unpacked(request["torrent"])})
-        host = ModuleHost(_cell(request), request["folder"], {}, remote)
+        host = ModuleHost(containment.from_here(_cell(request), remote), request["folder"], {}, remote)
         return {"value": _text(self._module.torrentfile(host, torrent), "torrentfile()")}
 
     def download(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +161,8 @@ def guarded(path: Path, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             return call()
     except NeedsPackages as needs:
         return {"needs": list(needs.packages)}
+    except CommandFailed as why:
+        return {"failed": str(why)}
     except Unsupported as why:
         return {"unsupported": str(why)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a contestant's failure is data

@@ -6,7 +6,7 @@ import base64
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from btgames.contract import NeedsPackages
+from btgames.contract import CommandFailed, NeedsPackages
 from btgames.errors import HostError, Unsupported
 from btgames.hosts import Agent
 from btgames.hosts.here import Here
@@ -87,6 +87,7 @@ class Wrapper:
 
         Raises:
             NeedsPackages, Unsupported: by the module's own word.
+            CommandFailed: a command that the module had run failed.
             ModuleError: it is broken.
 
         """
@@ -113,6 +114,8 @@ class Wrapper:
 def _value(answer: dict[str, Any]) -> Any:
     if "needs" in answer:
         raise NeedsPackages(*answer["needs"])
+    if "failed" in answer:
+        raise CommandFailed(answer["failed"])
     if "unsupported" in answer:
         raise Unsupported(answer["unsupported"])
     if "problem" in answer:
