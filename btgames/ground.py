@@ -6,11 +6,12 @@ import os
 import random
 import secrets
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from btgames import containment, heat, opentracker
-from btgames.errors import TestbedError
-from btgames.heat import Arena
+from btgames import containment, heat, installing, opentracker, places
+from btgames.errors import TestbedError, Unsupported
+from btgames.heat import Arena, Racer
 from btgames.keep import Kept
 from btgames.result import Outcome
 from btgames.scenario_parts import Payload
@@ -19,11 +20,11 @@ from btgames.testbeds import HostPlan
 from btgames.testbeds.local import LocalTestbed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from btgames.heat import Racer, Watcher
+    from btgames.contestant import Contestant
+    from btgames.heat import Watcher
     from btgames.result import Heat
     from btgames.scenario import Scenario
+    from btgames.wrapper import Wrapper
 
 WARM_UP_BYTES = 2_000_000
 WARM_UP_S = 30.0
@@ -88,6 +89,23 @@ class Ground:
             self._swarm = None
 
 
+def ready(one: Contestant, wrapper: Wrapper, notify: installing.Notify) -> Racer:
+    """
+    Return a contestant that can race; install it first if it is not there.
+
+    Raises:
+        NeedsPackages: packages of the system are missing.
+        Unsupported: it cannot race here; says why.
+
+    """
+    installed = installing.ensure(one, wrapper, places.installed(), notify)
+    cell = containment.cell_here(Path(installed.folder), installed.read_only)
+    version = wrapper.version(cell) or one.pin
+    if one.asked_version and one.asked_version not in version:
+        raise Unsupported(f"version {version} is installed, {one.asked_version} was asked for")
+    return Racer(one, wrapper, installed, version)
+
+
 def warm_up_scenario(scenario: Scenario) -> Scenario:
     """Return the scenario with a small payload and a short time limit."""
     size = min(scenario.payload.size, WARM_UP_BYTES)
@@ -95,6 +113,11 @@ def warm_up_scenario(scenario: Scenario) -> Scenario:
     payload = Payload(size=size, piece_size=piece_size, files=scenario.payload.files)
     limit = min(scenario.time_limit_s, WARM_UP_S)
     return scenario.model_copy(update={"payload": payload, "time_limit_s": limit})
+
+
+def memory_bytes(scenario: Scenario) -> int:
+    """Return the most that all files of a race on this scenario take: each seeder's copy, and a heat's folder."""
+    return len(scenario.seeder_hosts) * scenario.payload.size + heat.room_bytes(scenario) + (32 << 20)
 
 
 def local_testbed(scenario: Scenario) -> LocalTestbed:
@@ -107,8 +130,7 @@ def local_testbed(scenario: Scenario) -> LocalTestbed:
     """
     client = HostPlan("client", scenario.client.up_mbit, scenario.client.down_mbit)
     seeders = [HostPlan(*host) for host in scenario.seeder_hosts]
-    copies = len(seeders) * scenario.payload.size
-    testbed = LocalTestbed([HostPlan("tracker"), *seeders, client], copies + heat.room_bytes(scenario) + (32 << 20))
+    testbed = LocalTestbed([HostPlan("tracker"), *seeders, client], memory_bytes(scenario))
     testbed.check()
     if scenario.tracker == "opentracker" and opentracker.find() is None:
         raise TestbedError(f"this scenario {opentracker.NEEDED}")

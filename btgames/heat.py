@@ -120,7 +120,7 @@ def run(
     try:
         prepared = swarm.prepare(arena.scenario, seed, arena.rng)
         fields["info_hash"] = prepared.torrent.info_hash
-        with swarm.heat(prepared), _clean_folder(arena):
+        with swarm.heat(prepared), clean_folder(arena):
             fields |= _race(arena, racer, swarm, prepared, watcher, keeper, name=f"{round_}-{racer.contestant.label}")
     except HostError as error:
         fields |= {"outcome": Outcome.VOID, "reason": _one_line(error)}
@@ -152,7 +152,7 @@ def _race(
     with swarm.served(prepared) if racer.contestant.yardstick else _as_it_is(prepared) as torrent:
         torrentfile = racer.wrapper.torrentfile(arena.client, cell, arena.desk, torrent)
         command = racer.wrapper.download(torrentfile, arena.into)
-        _hand_over(arena)
+        hand_over(arena)
         spec = stopwatch_spec(arena, racer, cell, command, prepared)
         if keeper is None:
             facts = _measure(arena, spec, swarm, watcher)
@@ -222,7 +222,7 @@ def _next(process: Process, deadline: float) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _clean_folder(arena: Arena) -> Iterator[None]:
+def clean_folder(arena: Arena) -> Iterator[None]:
     """Give the heat a file system of its own: room for the payload twice and some, nothing of earlier heats."""
     size = room_bytes(arena.scenario)
     owner = "0" if arena.uid is None else str(arena.uid)
@@ -241,7 +241,7 @@ def room_bytes(scenario: Scenario) -> int:
     return 2 * scenario.payload.size + (64 << 20)
 
 
-def _hand_over(arena: Arena) -> None:
+def hand_over(arena: Arena) -> None:
     """Give what the harness has put on the desk to the contestant, which may want to write beside it."""
     if arena.uid is not None:
         arena.client.run(["chown", "-hR", f"{arena.uid}:{arena.uid}", arena.desk])

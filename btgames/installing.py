@@ -58,6 +58,12 @@ def folder_of(one: Contestant, base: Path) -> Path:
     return base / f"{one.name}-{digest.hexdigest()[:12]}"
 
 
+def record_of(one: Contestant, base: Path) -> Path:
+    """Return the file that is there when, and only when, the contestant is installed whole."""
+    folder = folder_of(one, base)
+    return folder.with_name(folder.name + ".json")
+
+
 def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Installed:
     """
     Return a contestant's installed things; install them first if they are not there.
@@ -68,7 +74,7 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
 
     """
     folder = folder_of(one, base)
-    record = folder.with_name(folder.name + ".json")
+    record = record_of(one, base)
     folder.parent.mkdir(parents=True, exist_ok=True)
     caller.give(base, base.parent)
     with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):

@@ -55,8 +55,7 @@ class Show:
     def begins(self, what: str, payload_bytes: int) -> None:
         """Show that a heat has begun."""
         self._payload_bytes = payload_bytes
-        if self._task is not None:
-            self._bar.remove_task(self._task)
+        self.clear()
         self._task = self._bar.add_task(escape(plain(what)), total=payload_bytes, rate="")
 
     def moved(self, elapsed_s: float, blocks_right: int, rx_bytes: int) -> None:
@@ -66,11 +65,15 @@ class Show:
             done = min(blocks_right * BLOCK, self._payload_bytes)
             self._bar.update(self._task, completed=done, rate=rate)
 
-    def ended(self, heat: Heat, place: str) -> None:
-        """Show how a heat ended, above the bar; `place` is ``heat 3 of 24``."""
+    def clear(self) -> None:
+        """Show no running heat any more."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
+
+    def ended(self, heat: Heat, place: str) -> None:
+        """Show how a heat ended, above the bar; `place` is ``heat 3 of 24``."""
+        self.clear()
         if self._quiet:
             return
         colour = COLOURS.get(heat.outcome, "red")

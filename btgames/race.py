@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 import btgames
-from btgames import caller, containment, contestant, installing, leaderboard, machine, places
+from btgames import caller, contestant, installing, leaderboard, machine, places
 from btgames import scenario as scenarios
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
-from btgames.ground import WARM_UP_BYTES, Ground, local_testbed
-from btgames.heat import Racer
+from btgames.ground import WARM_UP_BYTES, Ground, local_testbed, ready
 from btgames.progress import Show
 from btgames.result import CardWriter, Entrant, Header, Heat, Outcome, RaceCard
 from btgames.wrapper import Wrapper
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from btgames.contestant import Contestant
+    from btgames.heat import Racer
     from btgames.scenario import Loaded
     from btgames.testbeds.local import LocalTestbed
 
@@ -98,7 +98,7 @@ def command(
     order_seed = secrets.randbits(32) if seed is None else seed
     header = _header(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
     path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
-    with _ended_by_signals(), CardWriter(path, header) as writer, Show(console, 0, quiet=quiet) as show:
+    with ended_by_signals(), CardWriter(path, header) as writer, Show(console, 0, quiet=quiet) as show:
         caller.give(path.parent, path)
         race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=Path(keep) if keep else None)
         status = _run_to_the_end(race, testbed, order_seed)
@@ -155,13 +155,7 @@ def _ready(race: Race, stack: ExitStack) -> list[Racer]:
     for one in race.contestants:
         wrapper = stack.enter_context(Wrapper(one))
         try:
-            installed = installing.ensure(one, wrapper, places.installed(), race.show.note)
-            cell = containment.cell_here(Path(installed.folder), installed.read_only)
-            version = wrapper.version(cell) or one.pin
-            if not one.asked_version or one.asked_version in version:
-                racers.append(Racer(one, wrapper, installed, version))
-            else:
-                _unsupported(race, one, f"version {version} is installed, {one.asked_version} was asked for")
+            racers.append(ready(one, wrapper, race.show.note))
         except NeedsPackages as needs:
             _unsupported(race, one, installing.how_to(one, needs))
         except Unsupported as why:
@@ -240,8 +234,8 @@ def _entrant(one: Contestant) -> Entrant:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a race as Ctrl-C does: in order, with what was measured."""
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what goes on as Ctrl-C does: in order, nothing half done."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
