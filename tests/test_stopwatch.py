@@ -171,6 +171,13 @@ def test_completes_long_before_it_exits(rig: Rig) -> None:
     assert (facts["exit_s"] is None, facts["ended_by"], facts["wrong_pieces"]) == (False, None, 0)
 
 
+def test_client_has_no_priority(rig: Rig) -> None:
+    """The stopwatch may look first, but the client runs with the niceness and the signals of any program."""
+    script = "write('nice', b'%d %r' % (os.nice(0), signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)); write()"
+    rig.run(script)
+    assert (rig.into / "nice").read_text() == f"{os.nice(0)} True"
+
+
 def test_never_early(rig: Rig) -> None:
     """Completion is not before the last block is written, and the client's own clock proves it."""
     facts = rig.run(

@@ -12,8 +12,10 @@ final name; see `watch`. One thread polls every 2 ms: the last block is seen 2 t
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import json
+import os
 import select
 import signal
 import sys
@@ -277,6 +279,7 @@ def _heat(spec: Spec, harness: Lines, *, stop: bool) -> Facts:
     try:
         # The cell comes first: the more memory this process has, the longer it takes to fork.
         with Cell(spec.cell_argv) as cell, Traffic(spec.interface) as traffic:
+            _look_first()
             marks = payload.unpack_marks(base64.b64decode(spec.marks))
             with Watch(spec.into, spec.files, marks, time.monotonic) as watch:
                 gc.collect()
@@ -290,6 +293,16 @@ def _heat(spec: Spec, harness: Lines, *, stop: bool) -> Facts:
         raise
     except OSError as error:
         return Facts(failed={"who": "cell", "reason": str(error)})
+
+
+def _look_first() -> None:
+    """
+    Where rights allow it, be woken before a client that keeps all cores busy; the cell has been started without this.
+
+    It takes no more of a core, only sooner: of 50 heats on busy cores, the latest look is 2 ms late instead of 5.
+    """
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
 if __name__ == "__main__":
