@@ -17,12 +17,14 @@ What is inside sees a fresh root (`cellroot`): the system's programs, the paths 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import sys
+import termios
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, NoReturn, Tuple
@@ -48,7 +50,7 @@ class Spec:
     memory_bytes: int = 4 << 30  # of all processes together
     file_bytes: int = 16 << 30  # of one file
     tmp_bytes: int = 64 << 20  # of /tmp, the home directory included
-    interactive: bool = False  # the terminal is the command's; nothing is said on stdout
+    interactive: bool = False  # stdin, stdout and stderr are the command's; all that we say there is why it failed
 
 
 def main() -> int:
@@ -67,9 +69,6 @@ def main() -> int:
     if child == 0:
         kernel.die_with_parent(signal.SIGKILL)
         os._exit(_init(spec))
-    if spec.interactive:
-        # Ctrl-C is for the command; this process only waits for it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -106,12 +105,21 @@ def _init(spec: Spec) -> int:
 
 
 def _interact(spec: Spec) -> int:
+    """Give the command our stdin, stdout and stderr; its end is the end of all inside, and its status ours."""
     child = os.fork()
     if child == 0:
-        _become(spec)
+        try:
+            os.setsid()
+            if os.isatty(0):
+                # A shell's job control needs a terminal that is its session's own; the harness made it for us.
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            _become(spec)
+        except BaseException as error:  # noqa: BLE001 - the child must end here, whatever happened
+            sys.stderr.write(f"cannot give up its rights: {error}\n")
+            os._exit(126)
         _exec(spec, -1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    # See `Warden.watch`: nothing inside may look at what PID 1 has.
+    kernel.hide_from_own_user()
     while True:
         pid, status = os.wait()
         if pid == child:
