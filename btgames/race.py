@@ -8,36 +8,32 @@ from __future__ import annotations
 
 import random
 import secrets
-import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import btgames
-from btgames import caller, contestant, installing, leaderboard, machine, places
+from btgames import caller, contestant, installing, leaderboard, places
 from btgames import scenario as scenarios
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
 from btgames.ground import WARM_UP_BYTES, Ground, local_testbed, ready
+from btgames.header import header_of
+from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
-from btgames.result import CardWriter, Entrant, Header, Heat, Outcome, RaceCard
+from btgames.result import CardWriter, Heat, Outcome, RaceCard
 from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from btgames.contestant import Contestant
     from btgames.heat import Racer
     from btgames.scenario import Loaded
     from btgames.testbeds.local import LocalTestbed
-
-INTERRUPTED = 130
-"""The exit status of shells after SIGINT."""
 
 RETIRING = frozenset({Outcome.TIMED_OUT, Outcome.CRASHED})
 """
@@ -96,7 +92,7 @@ def command(
     console = Console(highlight=False)
     testbed = local_testbed(loaded.scenario)
     order_seed = secrets.randbits(32) if seed is None else seed
-    header = _header(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
+    header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
     path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
     with ended_by_signals(), CardWriter(path, header) as writer, Show(console, 0, quiet=quiet) as show:
         caller.give(path.parent, path)
@@ -195,54 +191,3 @@ def _heat(race: Race, ground: Ground, racer: Racer, round_: int) -> None:
         race.show.ended(result, race.place())
         if result.outcome is not Outcome.VOID:
             return
-
-
-def _header(
-    loaded: Loaded, everyone: Sequence[Contestant], heats: int, order_seed: int, testbed: LocalTestbed
-) -> Header:
-    now = datetime.now(UTC)
-    return Header(
-        id=secrets.token_hex(4),
-        started_at=now.isoformat(timespec="seconds"),
-        btgames_version=btgames.__version__,
-        scenario=loaded.name,
-        scenario_text=loaded.text,
-        scenario_sha256=loaded.sha256,
-        payload_bytes=loaded.scenario.payload.size,
-        entrants=tuple(_entrant(one) for one in everyone),
-        heats=heats,
-        order_seed=order_seed,
-        testbed=testbed.name,
-        tracker=loaded.scenario.tracker,
-        links=testbed.links,
-        machine=machine.facts(testbed.rights),
-        libraries=machine.libraries(),
-    )
-
-
-def _entrant(one: Contestant) -> Entrant:
-    return Entrant(
-        label=one.label,
-        name=one.name,
-        title=one.title,
-        spec=one.spec,
-        pin=one.pin,
-        module_sha256=one.sha256,
-        yardstick=one.yardstick,
-        exits=one.exits,
-    )
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end what goes on as Ctrl-C does: in order, nothing half done."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def shipped(name: str) -> Scenario:
+    """Return one of the scenarios that ship."""
     return load(name, places.SCENARIOS).scenario
 
 
