@@ -45,7 +45,11 @@ def _complete(facts: Mapping[str, Any]) -> tuple[Outcome, str]:
     if facts["wrong_pieces"] is None:
         return Outcome.CORRUPT, "complete for a moment, but the payload was gone when it was to be hashed"
     if facts["wrong_pieces"]:
-        return Outcome.CORRUPT, f"looked complete, but {facts['wrong_pieces']} pieces have the wrong hash"
+        count = facts["wrong_pieces"]
+        return (
+            Outcome.CORRUPT,
+            f"looked complete, but {count} {'piece has' if count == 1 else 'pieces have'} the wrong hash",
+        )
     if facts["exit_s"] is not None and facts["exit_status"]:
         return Outcome.FINISHED, status_words(facts["exit_status"])
     return Outcome.FINISHED, ""
@@ -66,7 +70,9 @@ def status_words(status: int | None) -> str:
 def _progress(facts: Mapping[str, Any]) -> str:
     """Return how far it came, and, where nothing was found under the final name, what was found instead."""
     words = f"{facts['blocks_right']} of {facts['blocks']} blocks were right"
-    if facts["blocks_right"] or facts["wrong_pieces"] is not None:
+    if facts["wrong_pieces"] is not None:  # something lies under the final name
         return words
     seen = ", ".join(f"{path} ({size} bytes)" for path, size in facts["files_seen"][:3])
+    if facts["blocks_right"]:
+        return f"{words}, but under another name: {seen}"
     return f"{words}; found {seen}" if seen else f"{words}; no file was written"
