@@ -28,7 +28,7 @@ GROUPS = ("all", "quick")
 
 _FUNCTIONS = {"install": ("host", "version"), "torrentfile": ("host", "torrent"), "download": ("torrentfile", "into")}
 _CONSTANTS = {"TITLE": "", "HOME": "", "LANGUAGE": "", "YEAR": 0, "EXITS": True, "YARDSTICK": False, "SLOW": False}
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+_LABEL = re.compile(r"[^\W_][\w.+-]{0,39}")
 _MODULE_BYTES = 1 << 20
 
 
@@ -85,7 +85,17 @@ def load(specs: Sequence[str], folder: Path) -> tuple[Contestant, ...]:
         UserError: an entry that names nobody, or labels that are not different.
 
     """
-    found = [one for spec in specs for one in _one_spec(spec, folder)]
+    found: list[Contestant] = []
+    for spec in specs:
+        try:
+            found += _one_spec(spec, folder)
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # no path at all: too long, with a NUL, no such user's home
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UserError(f"--contestant {_shown(spec)}: {why}") from error
     return tuple(_with_different_labels(found))
 
 
@@ -105,7 +115,12 @@ def _one_spec(spec: str, folder: Path) -> Iterable[Contestant]:
     paths = _paths(name, known, spec)
     if label and len(paths) > 1:
         raise UserError(f"--contestant {_shown(spec)}: one label for {len(paths)} contestants")
-    return [read(path, label=label or path.stem, spec=spec, version=version, source=source) for path in paths]
+    return [read(path, label=label or _label(path), spec=spec, version=version, source=source) for path in paths]
+
+
+def _label(path: Path) -> str:
+    """Return a label made of a module's name, with nothing that is odd in a table or as a folder's name."""
+    return re.sub(r"[^\w.+-]", "-", path.stem).lstrip("_.+-")[:40] or "contestant"
 
 
 def _parts(text: str, spec: str) -> tuple[str, str | None, Path | None]:
@@ -153,16 +168,17 @@ def _with_different_labels(found: list[Contestant]) -> list[Contestant]:
     renamed: list[Contestant] = []
     for one in found:
         same = labels[one.label]
-        if len({other.path for other in same}) == len(same) > 1 and one.label == one.path.stem:
+        if len({other.path for other in same}) == len(same) > 1 and one.label == _label(one.path):
             # students/ann/client.py and students/bob/client.py: the folder tells them apart.
-            renamed.append(replace(one, label=f"{one.path.parent.name}.{one.label}"[:40]))
+            renamed.append(replace(one, label=f"{_label(one.path.parent)}.{one.label}"[:40]))
         else:
             renamed.append(one)
     seen: set[str] = set()
     for one in renamed:
         if one.label in seen:
+            again = one.spec.partition("=")[2] or one.spec
             raise UserError(
-                f"two contestants are labelled {one.label}: write LABEL={one.spec} to tell them apart in the results"
+                f"two contestants are labelled {one.label}: write LABEL= before {_shown(again)} to tell them apart"
             )
         seen.add(one.label)
     return renamed
@@ -185,14 +201,17 @@ def read(path: Path, *, label: str, spec: str, version: str | None = None, sourc
         line = getattr(error, "lineno", None) or 1
         return replace(entry, problem=f"{shown}:{line}: {getattr(error, 'msg', error)}")
     doc = (ast.get_docstring(tree) or "").strip().split("\n")[0]
-    entry = replace(entry, doc=doc, constants=_constants(tree))
+    constants, problem = _constants(tree, shown)
+    entry = replace(entry, doc=doc, constants=constants)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    problem = _missing(functions, shown) or _bad_constant(entry.constants, shown)
+    problem = _missing(functions, shown) or problem
     if problem:
         return replace(entry, problem=problem)
     install = functions["install"]
-    if source is not None and "source" not in _parameters(install):
-        return replace(entry, problem=f"{shown}:{install.lineno}: install() has no parameter source, so takes no :DIR")
+    for given, name, what in ((source, "source", ":SOURCE_DIR"), (version, "version", "@VERSION")):
+        if given is not None and name not in _parameters(install):
+            problem = f"{shown}:{install.lineno}: install() has no parameter {name}, so takes no {what}"
+            return replace(entry, problem=problem)
     return replace(entry, pin=version or _default_version(install))
 
 
@@ -207,26 +226,27 @@ def _missing(functions: dict[str, ast.FunctionDef], shown: str) -> str:
     return ""
 
 
-def _bad_constant(constants: dict[str, Any], shown: str) -> str:
-    for name, default in _CONSTANTS.items():
-        if type(constants[name]) is not type(default):
-            return f"{shown}:1: {name} is {constants[name]!r}; allowed is a literal {type(default).__name__}"
-    return ""
-
-
 def _parameters(function: ast.FunctionDef) -> list[str]:
     return [each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
 
 
-def _constants(tree: ast.Module) -> dict[str, Any]:
-    constants = dict(_CONSTANTS)
+def _constants(tree: ast.Module, shown: str) -> tuple[dict[str, Any], str]:
+    """Return the constants, defaults where the module has none, and what is wrong with the first that is not right."""
+    constants, problem = dict(_CONSTANTS), ""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in constants:
-            try:
-                constants[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                constants[node.targets[0].id] = None
-    return constants
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if value is None or not isinstance(target, ast.Name) or target.id not in constants:
+            continue
+        wanted = type(_CONSTANTS[target.id])
+        if isinstance(value, ast.Constant) and type(value.value) is wanted:
+            constants[target.id] = value.value
+        else:
+            found = type(value.value).__name__ if isinstance(value, ast.Constant) else "no literal"
+            problem = (
+                problem or f"{shown}:{node.lineno}: {target.id} is {found}; allowed is a literal {wanted.__name__}"
+            )
+    return constants, problem
 
 
 def _default_version(install: ast.FunctionDef) -> str:
