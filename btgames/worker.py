@@ -73,9 +73,7 @@ class ModuleHost:
         if self._remote is not None:
             self._remote.put(content, path, mode)
         else:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_bytes(content)
-            Path(path).chmod(mode)
+            _write(content, Path(path), Path(self._folder), mode, self._cell.uid)
         return path
 
     def needs(self, path: str) -> None:
@@ -136,6 +134,19 @@ def _unpacked(torrent: dict[str, Any]) -> dict[str, Any]:
         "layout": tuple((path, size) for path, size in torrent["layout"]),
         "sources": tuple((server, path, offset, length) for server, path, offset, length in torrent["sources"]),
     }
+
+
+def _write(content: bytes, path: Path, folder: Path, mode: int, uid: int | None) -> None:
+    """Write a file beneath `folder`, for whom the commands of an install run as: they build in what was put."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"put: a link that a command has left leads {path} out of the folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+    if uid is not None:
+        beneath = len(folder.parts)
+        for made in (path, *path.parents[: len(path.parts) - beneath - 1]):
+            os.chown(made, uid, uid)
 
 
 def _text(value: object, what: str) -> str:
