@@ -122,7 +122,7 @@ def run(race: Race, testbed: LocalTestbed, order: random.Random) -> None:
 
     1. Install who is not installed yet; who cannot be is recorded as unsupported, and the others go on.
     2. Bring up the testbed and the swarm.
-    3. Warm up: one small unrecorded heat of each contestant.
+    3. Warm up: one small unrecorded heat of each contestant; who turns out to be unsupported is recorded as that.
     4. Round by round, in a new random order each, one heat of each contestant; recorded before the next begins.
        A void heat is run again once. Who times out or crashes in its first two heats is retired.
 
@@ -138,7 +138,9 @@ def run(race: Race, testbed: LocalTestbed, order: random.Random) -> None:
         ground = stack.enter_context(Ground(testbed, race.loaded.scenario, race.show, race.keep))
         for racer in racers:
             race.show.begins(f"warm-up {racer.contestant.label}", WARM_UP_BYTES)
-            ground.warm_up(racer)
+            result = ground.warm_up(racer)
+            if result.outcome is Outcome.UNSUPPORTED:  # once is enough: a module that hangs takes long to give up
+                _unsupported(race, racer.contestant, result.reason)
         for round_ in range(1, race.heats + 1):
             order.shuffle(racers)
             for racer in racers:
