@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import btgames
 from btgames import caller
 from btgames.agents.cellroot import HOME
+from btgames.contract import SYSTEM_PATH
 from btgames.testbeds.precheck import USER_NAMESPACE
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from btgames.hosts.namespace import NamespaceHost
-
-_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 _TOOLS_OWN = ("PIP_", "NPM_CONFIG_", "GO", "CARGO_", "SSL_CERT_", "CURL_CA_", "REQUESTS_CA_", "NODE_EXTRA_CA_")
 """
@@ -65,7 +64,7 @@ class Cell:
 
     def command(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> dict[str, Any]:
         """Return the cell's `command`: the environment is a small one, with `env` added."""
-        path = f"{self.installed}/venv/bin:{self.installed}/bin:{_SYSTEM_PATH}"
+        path = f"{self.installed}/venv/bin:{self.installed}/bin:{SYSTEM_PATH}"
         base = {"PATH": path, "HOME": HOME, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "INSTALLED": self.installed}  # noqa: S108 - the cell's own
         return {"argv": list(argv), "env": {**base, **env}, "cwd": cwd}
 
@@ -146,7 +145,7 @@ def _judge(said: list[dict[str, Any]], printed: str) -> tuple[int, str]:
 def _harness_env() -> dict[str, str]:
     """Return the environment of the cell itself, which is ours: the command gets its own."""
     project = str(Path(btgames.__file__).resolve().parent.parent)
-    return {"PATH": _SYSTEM_PATH, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"PATH": SYSTEM_PATH, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def with_paths(cell: Cell, *, read_only: Sequence[str] = (), writable: Sequence[str] = ()) -> Cell:

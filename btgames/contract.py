@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Command", "CommandFailed", "Host", "NeedsPackages", "Torrent", "Unsupported", "apt", "pip", "python_of"]
 
 
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+"""Where a contestant's programs are looked up after what was installed for it."""
+
+
 @dataclass(frozen=True, init=False)
 class Command:
     """
@@ -107,7 +111,7 @@ def apt(host: Host, *packages: str, program: str) -> None:
 
     """
     del host  # the same on every host: packages are the system's
-    if shutil.which(program, path="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin") is None:
+    if shutil.which(program, path=SYSTEM_PATH) is None:
         raise NeedsPackages(*packages)
 
 
