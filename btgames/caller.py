@@ -21,3 +21,10 @@ def give(*paths: Path) -> None:
     for path in paths if ids else ():
         if ids and path.lstat().st_uid == 0:
             os.chown(path, *ids, follow_symlinks=False)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, and give them away; what is there stays whose it is."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    give(*missing)

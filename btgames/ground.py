@@ -56,11 +56,14 @@ class Ground:
     def warm_up(self, racer: Racer) -> Heat:
         """Run one small heat that nobody records, so that round 1 finds caches as warm as the others."""
         arena = replace(self.arena, scenario=warm_up_scenario(self.arena.scenario))
-        return heat.run(arena, racer, self.swarm(), self._watcher, None, round_=1)
+        return self._run(arena, racer, None, round_=1)
 
     def heat(self, racer: Racer, round_: int, attempt: int) -> Heat:
         """Run one heat; after a void one the swarm is a new one."""
-        result = heat.run(self.arena, racer, self.swarm(), self._watcher, self._kept, round_=round_, attempt=attempt)
+        return self._run(self.arena, racer, self._kept, round_=round_, attempt=attempt)
+
+    def _run(self, arena: Arena, racer: Racer, kept: Kept | None, *, round_: int, attempt: int = 1) -> Heat:
+        result = heat.run(arena, racer, self.swarm(), self._watcher, kept, round_=round_, attempt=attempt)
         if result.outcome is Outcome.VOID:
             self._drop_swarm()
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 LOG_TAIL_BYTES = 2000
 """Of the client's log, in the race card; `--keep` keeps more."""
+
+REASON_LENGTH = 800
+"""Characters of a reason; of a longer one, beginning and end."""
 
 STOP_S = 1.5
 """How long a stopwatch may take to tell its result after it was told to stop."""
@@ -123,9 +127,9 @@ def run(
         with swarm.heat(prepared), clean_folder(arena):
             fields |= _race(arena, racer, swarm, prepared, watcher, keeper, name=f"{round_}-{racer.contestant.label}")
     except HostError as error:
-        fields |= {"outcome": Outcome.VOID, "reason": _one_line(error)}
+        fields |= {"outcome": Outcome.VOID, "reason": one_line(error)}
     except Unsupported as why:
-        fields |= {"outcome": Outcome.UNSUPPORTED, "reason": _one_line(why)}
+        fields |= {"outcome": Outcome.UNSUPPORTED, "reason": one_line(why)}
     return Heat(
         contestant=racer.contestant.label,
         round=round_,
@@ -233,7 +237,9 @@ def clean_folder(arena: Arena) -> Iterator[None]:
         host.run(["install", "-d", "-o", owner, "-g", owner, arena.into, arena.desk])
         yield
     finally:
-        host.run(["umount", "--lazy", arena.folder])
+        # Should it fail, the heat's result stands: the next heat mounts over it, or finds that the host is gone.
+        with contextlib.suppress(HostError):
+            host.run(["umount", "--lazy", arena.folder])
 
 
 def room_bytes(scenario: Scenario) -> int:
@@ -257,8 +263,10 @@ def _result(arena: Arena, facts: dict[str, Any], announces: list[dict[str, Any]]
     if complaints and outcome is not Outcome.FINISHED:
         outcome, reason = Outcome.VOID, complaints
     mine = _own_announces(arena, announces, facts["exec_s"])
-    completed = [announce.at_s for announce in mine if announce.event == "completed"]
     words = [] if facts["exit_s"] is None else [facts["exit_s"]]
+    if arena.one_clock and facts["exec_s"] is not None:
+        # Not what torrentfile() had announced before the exec.
+        words += [announce.at_s for announce in mine if announce.event == "completed" and announce.at_s >= 0]
     same = (
         "complete_s", "exit_s", "ended_by", "first_block_s", "exit_status", "blocks_right", "blocks", "wrong_pieces",
         "rx_bytes", "tx_bytes", "cpu_user_s", "cpu_system_s", "peak_rss_bytes", "stopwatch_cpu_s",
@@ -266,8 +274,8 @@ def _result(arena: Arena, facts: dict[str, Any], announces: list[dict[str, Any]]
     return {
         **{name: facts[name] for name in same},
         "outcome": outcome,
-        "reason": _one_line(reason),
-        "done_s": min(words + (completed if arena.one_clock else []), default=None),
+        "reason": one_line(reason),
+        "done_s": min(words, default=None),
         "traffic": tuple((at, rx, tx) for at, rx, tx in facts["traffic"]),
         "announces": mine,
         "log_tail": arena.client.run(["tail", "-c", str(LOG_TAIL_BYTES), arena.log], check=False).out.decode(
@@ -294,5 +302,7 @@ def _own_announces(arena: Arena, announces: list[dict[str, Any]], exec_s: float 
     )
 
 
-def _one_line(what: object) -> str:
-    return " ".join(str(what).split())
+def one_line(what: object) -> str:
+    """Return a reason for the race card: one line, and not for ever, whatever a contestant printed or named a file."""
+    line = " ".join(str(what).split())
+    return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH // 2]} ... {line[-REASON_LENGTH // 2 :]}"

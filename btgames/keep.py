@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from btgames import caller
+from btgames.errors import GamesError, UserError
 from btgames.hosts import Agent
 
 if TYPE_CHECKING:
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
 
 DOWNLOAD_BYTES = 1 << 30
 """Of a download that is kept; a hostile client could leave more than anyone wants."""
+
+
+def make_ready(folder: Path) -> None:
+    """Make the folder of ``--keep``; UserError where it cannot be, or cannot be written to."""
+    try:
+        caller.make_folder(folder)
+    except OSError as error:
+        raise UserError(f"--keep {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--keep {folder}: Permission denied")
 
 
 class Kept:
@@ -35,9 +47,20 @@ class Kept:
             yield
 
     def keep(self, name: str, prepared: Prepared, into: str, announces: list[dict[str, Any]]) -> None:
-        """Copy everything out of the race's memory. A second attempt replaces the first."""
-        folder = self._folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        """
+        Copy everything out of the race's memory. A second attempt replaces the first.
+
+        Raises:
+            GamesError: no room on the disk, say.
+
+        """
+        try:
+            self._write(self._folder / name, prepared, into, announces)
+        except OSError as error:
+            raise GamesError(f"{self._folder / name}: {error.strerror}; --keep cannot keep this heat") from error
+
+    def _write(self, folder: Path, prepared: Prepared, into: str, announces: list[dict[str, Any]]) -> None:
+        caller.make_folder(folder)
         client = self._arena.client
         (folder / "test.torrent").write_bytes(prepared.torrent.data)
         (folder / "referee.json").write_text(json.dumps(announces, indent=1) + "\n", encoding="utf-8")
@@ -48,4 +71,4 @@ class Kept:
             # A tar archive: whatever names, links and modes a client made, nothing of it happens outside.
             archive = client.run(["tar", "--create", "--sparse", "--directory", into, "."], check=False, timeout_s=300)
             (folder / "download.tar").write_bytes(archive.out)
-        caller.give(self._folder, folder, *folder.iterdir())
+        caller.give(*folder.iterdir())

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from btgames import caller, contestant, installing, leaderboard, places
+from btgames import contestant, installing, leaderboard, places
+from btgames import keep as keeping
 from btgames import scenario as scenarios
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
 from btgames.ground import WARM_UP_BYTES, Ground, local_testbed, ready
 from btgames.header import header_of
+from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
@@ -89,14 +91,16 @@ def command(
         from btgames.dry_run import describe  # noqa: PLC0415 - only here
 
         return describe(loaded, everyone, heats or loaded.scenario.heats, sys.stdout)
+    keep_in = Path(keep) if keep else None
+    if keep_in is not None:
+        keeping.make_ready(keep_in)
     console = Console(highlight=False)
     testbed = local_testbed(loaded.scenario)
     order_seed = secrets.randbits(32) if seed is None else seed
     header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
     path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
     with ended_by_signals(), CardWriter(path, header) as writer, Show(console, 0, quiet=quiet) as show:
-        caller.give(path.parent, path)
-        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=Path(keep) if keep else None)
+        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=keep_in)
         status = _run_to_the_end(race, testbed, order_seed)
     leaderboard.print_board([RaceCard(path, header, tuple(race.done))], console)
     console.print(f"Race card: {path}", highlight=False, soft_wrap=True)
@@ -162,7 +166,7 @@ def _ready(race: Race, stack: ExitStack) -> list[Racer]:
 
 
 def _unsupported(race: Race, one: Contestant, why: str) -> None:
-    result = Heat(contestant=one.label, round=1, outcome=Outcome.UNSUPPORTED, reason=" ".join(why.split()))
+    result = Heat(contestant=one.label, round=1, outcome=Outcome.UNSUPPORTED, reason=one_line(why))
     race.add(result)
     race.show.ended(result, "not raced      ")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from btgames import caller
 from btgames.errors import GamesError, UserError
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class CardWriter:
         """Create the file (and its folder); a file that exists is a UserError, never overwritten."""
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            caller.make_folder(path.parent)
         except OSError as error:
             raise UserError(f"{path.parent}: {error.strerror}; a race card cannot be written there") from error
         try:
@@ -224,6 +225,7 @@ class CardWriter:
             raise UserError(f"{path}: exists already; a race never overwrites a card") from error
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
+        caller.give(path)
         self.add(header)
 
     def add(self, record: Header | Heat) -> None:

@@ -139,7 +139,9 @@ class Swarm:
 
     def announces(self) -> list[dict[str, Any]]:
         """Return what the referee saw in this heat, the seeders included; opentracker tells nothing."""
-        return list(self._referee.ask("log")["announces"]) if self._referee is not None else []
+        # A tracker that died is a complaint, which may void the heat; a heat that finished stands without its log.
+        alive = self._referee is not None and self._referee.alive
+        return list(self._referee.ask("log")["announces"]) if self._referee is not None and alive else []
 
     def complaints(self) -> str:
         """Return why the swarm makes a heat void: who died or failed; empty when all is well."""
@@ -193,6 +195,8 @@ class Swarm:
 
 
 def _forget(agent: Agent) -> None:
-    """Have an agent forget the heat; one that died has nothing left to forget, and was complained of before."""
-    if agent.alive:
+    """Have an agent forget the heat; one that cannot is ended: the next heat finds that, and has a new swarm."""
+    try:
         agent.ask("forget")
+    except HostError:
+        agent.kill()

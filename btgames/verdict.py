@@ -73,6 +73,6 @@ def _progress(facts: Mapping[str, Any]) -> str:
     if facts["wrong_pieces"] is not None:  # something lies under the final name
         return words
     seen = ", ".join(f"{path} ({size} bytes)" for path, size in facts["files_seen"][:3])
-    if facts["blocks_right"]:
+    if facts["blocks_right"] and seen:
         return f"{words}, but under another name: {seen}"
     return f"{words}; found {seen}" if seen else f"{words}; no file was written"

@@ -1,10 +1,10 @@
 """
-The child process in which one contestant's module runs: ``python -m btgames.worker MODULE``.
+The child process in which one contestant's module runs: ``python -m btgames.worker MODULE SECONDS``.
 
-Modules are trusted like any Python that is imported, but not to return: the parent (wrapper.py) gives each call a time
-limit and ends this process when it is over. Requests as in agents/talk.py; answers are ``{"value": ...}``,
-``{"unsupported": why}``, ``{"failed": command and why}``, ``{"needs": [packages]}`` or
-``{"problem": "FILE:LINE: what"}``.
+Modules are trusted like any Python that is imported, but not to return: each call has a time limit (SECONDS is the
+import's), and the parent (wrapper.py) ends this process when that was of no use. Requests as in agents/talk.py; answers
+are ``{"value": ...}``, ``{"unsupported": why}``, ``{"failed": command and why}``, ``{"needs": [packages]}``,
+``{"host": why it failed}`` or ``{"problem": "FILE:LINE: what"}``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import base64
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -22,13 +23,13 @@ from btgames import containment
 from btgames.agents import talk
 from btgames.containment import Cell
 from btgames.contract import Command, CommandFailed, NeedsPackages
-from btgames.errors import Unsupported
+from btgames.errors import HostError, Unsupported
 from btgames.hosts import last_lines
 from btgames.hosts.namespace import NamespaceHost
 from btgames.torrent import Torrent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 
@@ -78,6 +79,9 @@ class ModuleHost:
 
     def needs(self, path: str) -> None:
         """Let the contestant see a directory of this machine, read-only."""
+        path = os.path.normpath(path)
+        if not Path(path).is_absolute():
+            raise ValueError(f"needs: {path} is no absolute path")
         if not Path(path).is_relative_to("/usr") and path not in self.needed:
             if len(Path(path).parts) < 3 or Path(path) == Path.home():  # noqa: PLR2004 - "/", "/home": not a runtime
                 raise ValueError(f"needs: {path} is no runtime but somebody's whole world")
@@ -102,21 +106,21 @@ class Handlers:
         """Return what is really installed, by the module's own word; "" where it has none."""
         cell = _cell(request)
         host = ModuleHost(cell, cell.installed, {}, None)
-        found = self._module.version(host) if hasattr(self._module, "version") else ""
-        return {"value": _text(found, "version()")}
+        function = getattr(self._module, "version", None)
+        return {"value": "" if function is None else _text(function(host), function)}
 
     def torrentfile(self, request: dict[str, Any]) -> dict[str, Any]:
         """Put the torrent where the client wants it; return that path."""
         remote = NamespaceHost(**request["host"])
         torrent = Torrent(**{**request["torrent"], **_unpacked(request["torrent"])})
         host = ModuleHost(containment.from_here(_cell(request), remote), request["folder"], {}, remote)
-        return {"value": _text(self._module.torrentfile(host, torrent), "torrentfile()")}
+        return {"value": _text(self._module.torrentfile(host, torrent), self._module.torrentfile)}
 
     def download(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the command as data."""
         command = self._module.download(request["torrentfile"], request["into"])
         if not isinstance(command, Command):
-            raise TypeError(f"download() returned {type(command).__name__}; allowed is a Command")
+            raise WrongTypeError(self._module.download, command, "a Command")
         return {"value": {"argv": list(command.argv), "env": dict(command.env), "cwd": command.cwd}}
 
 
@@ -149,9 +153,17 @@ def _write(content: bytes, path: Path, folder: Path, mode: int, uid: int | None)
             os.chown(made, uid, uid)
 
 
-def _text(value: object, what: str) -> str:
+class WrongTypeError(TypeError):
+    """A function of the module returned what it must not."""
+
+    def __init__(self, function: Callable[..., object], value: object, allowed: str) -> None:
+        super().__init__(f"{function.__name__}() returned {type(value).__name__}; allowed is {allowed}")
+        self.lineno = function.__code__.co_firstlineno
+
+
+def _text(value: object, function: Callable[..., object]) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{what} returned {type(value).__name__}; allowed is a str")
+        raise WrongTypeError(function, value, "a str")
     return value.strip()
 
 
@@ -165,10 +177,11 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def guarded(path: Path, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Call into the module; turn whatever it raises into an answer that names file and line."""
+def guarded(path: Path, within_s: float, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call into the module; turn whatever it raises, or that it is late, into an answer that names file and line."""
+    own = os.getpid()
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _time_limit(within_s):
             return call()
     except NeedsPackages as needs:
         return {"needs": list(needs.packages)}
@@ -176,15 +189,40 @@ def guarded(path: Path, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"failed": str(why)}
     except Unsupported as why:
         return {"unsupported": str(why)}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a contestant's failure is data
+    except HostError as error:
+        return {"host": str(error)}
+    except BaseException as error:  # noqa: BLE001 - a contestant's failure is data, SystemExit included
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = lines[-1] if lines else getattr(error, "lineno", None) or 1
-        return {"problem": f"{path}:{line}: {type(error).__name__}: {error}".splitlines()[0]}
+        return {"problem": f"{path}:{line}: {type(error).__name__}: {_words(error)}"}
+    finally:
+        if os.getpid() != own:  # a child that the module forked and forgot: one answer is enough
+            os._exit(0)
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    def late(*_: object) -> None:
+        raise TimeoutError(f"did not return within {seconds:g} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - it is the contestant's own class
+        return "(it cannot even say what)"
 
 
 def main() -> None:
     """Import the module, say ready (or what is wrong), and serve."""
-    path = Path(sys.argv[1])
+    path, import_s = Path(sys.argv[1]), float(sys.argv[2])
     # What the module or its commands print must not be taken for our answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -194,10 +232,12 @@ def main() -> None:
     def ready() -> dict[str, Any]:
         handlers = Handlers(load(path))
         for call in (handlers.install, handlers.version, handlers.torrentfile, handlers.download):
-            calls[call.__name__] = lambda request, call=call: guarded(path, lambda: call(request))  # type: ignore[misc]
+            calls[call.__name__] = lambda request, call=call: guarded(  # type: ignore[misc]
+                path, request["within_s"], lambda: call(request)
+            )
         return {"value": ""}
 
-    talk.serve(calls, **guarded(path, ready))
+    talk.serve(calls, **guarded(path, import_s, ready))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ INSTALL_S = 1800.0
 CALL_S = 20.0
 """Time limit of any other call: it puts a file, or returns data."""
 
+_LATER_S = 2.0  # a module that is late is told so by its own process first, which knows the line
+
 
 class ModuleError(Unsupported):
     """The module is broken: it raised, hung, or returned what it must not; the message names file and line."""
@@ -40,8 +42,10 @@ class Argv:
 class Wrapper:
     """The functions of one contestant's module. A context manager; its process starts with the first call."""
 
-    def __init__(self, contestant: Contestant) -> None:
+    def __init__(self, contestant: Contestant, *, call_s: float = CALL_S) -> None:
+        """Time limit of the module's import, and of every call but install's: `call_s` seconds."""
         self._contestant = contestant
+        self._call_s = call_s
         self._agent: Agent | None = None
 
     def __enter__(self) -> Self:
@@ -64,7 +68,7 @@ class Wrapper:
 
     def version(self, cell: Cell) -> str:
         """Return what is really installed, by the module's word; "" where it has none."""
-        return str(self._call("version", CALL_S, {"cell": asdict(cell)}))
+        return str(self._call("version", self._call_s, {"cell": asdict(cell)}))
 
     def torrentfile(self, host: NamespaceHost, cell: Cell, folder: str, torrent: Torrent) -> str:
         """Have the torrent put where the client wants it; return its path on the host."""
@@ -74,11 +78,11 @@ class Wrapper:
             "pieces": base64.b64encode(torrent.pieces).decode(),
         }
         request = {"host": asdict(host), "cell": asdict(cell), "folder": folder, "torrent": packed}
-        return str(self._call("torrentfile", CALL_S, request))
+        return str(self._call("torrentfile", self._call_s, request))
 
     def download(self, torrentfile: str, into: str) -> Argv:
         """Return the command that downloads."""
-        made = self._call("download", CALL_S, {"torrentfile": torrentfile, "into": into})
+        made = self._call("download", self._call_s, {"torrentfile": torrentfile, "into": into})
         return Argv(tuple(made["argv"]), made["env"], made["cwd"])
 
     def _call(self, function: str, timeout_s: float, request: dict[str, Any]) -> Any:
@@ -89,26 +93,37 @@ class Wrapper:
             NeedsPackages, Unsupported: by the module's own word.
             CommandFailed: a command that the module had run failed.
             ModuleError: it is broken.
+            HostError: the host on which it put a file failed.
 
         """
-        path = self._contestant.path
         if self._contestant.problem:
             raise ModuleError(self._contestant.problem)
+        agent = self._running()
         try:
-            answer = self._running().ask(function, timeout_s=timeout_s, **request)
-        except HostError as error:
-            # The process is gone or will never answer; the next call starts another.
-            self.__exit__()
-            raise ModuleError(f"{path}: {function}() did not return within {timeout_s:g} s ({error})") from error
+            answer = agent.ask(function, timeout_s=timeout_s + _LATER_S, within_s=timeout_s, **request)
+        except BaseException as error:  # of Ctrl-C, too: what goes on in that process is not wanted any more
+            agent.kill()
+            self._agent = None  # the next call starts another
+            if isinstance(error, HostError):
+                raise self._no_answer(f"{function}()", timeout_s, error) from error
+            raise
         return _value(answer)
 
     def _running(self) -> Agent:
+        """Return the process; start it and have it import the module where there is none."""
         if self._agent is None:
-            agent = Agent(Here(), "worker", str(self._contestant.path), start_timeout_s=CALL_S, package="btgames")
-            agent.__enter__()
+            arguments = (str(self._contestant.path), str(self._call_s))
+            agent = Agent(Here(), "worker", *arguments, start_timeout_s=self._call_s + _LATER_S, package="btgames")
+            try:
+                agent.__enter__()
+            except HostError as error:
+                raise self._no_answer("its import", self._call_s, error) from error
             self._agent = agent
-            _value(agent.ready)
+        _value(self._agent.ready)
         return self._agent
+
+    def _no_answer(self, what: str, timeout_s: float, error: HostError) -> ModuleError:
+        return ModuleError(f"{self._contestant.path}: {what} did not return, within {timeout_s:g} s at most: {error}")
 
 
 def _value(answer: dict[str, Any]) -> Any:
@@ -120,4 +135,6 @@ def _value(answer: dict[str, Any]) -> Any:
         raise Unsupported(answer["unsupported"])
     if "problem" in answer:
         raise ModuleError(answer["problem"])
+    if "host" in answer:
+        raise HostError(answer["host"])
     return answer["value"]

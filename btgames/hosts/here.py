@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import btgames
+from btgames.errors import HostError
 from btgames.hosts.process import PipedProcess
 
 if TYPE_CHECKING:
@@ -26,4 +27,7 @@ class Here:
         """Start a command with the user's own environment."""
         project = str(Path(btgames.__file__).resolve().parent.parent)
         own = {**os.environ, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
-        return PipedProcess(["setpriv", "--pdeathsig", "KILL", *argv], {**own, **(env or {})})
+        try:
+            return PipedProcess(["setpriv", "--pdeathsig", "KILL", *argv], {**own, **(env or {})})
+        except OSError as error:
+            raise HostError(f"{self.name}: {error}") from error
