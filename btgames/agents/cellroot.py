@@ -6,6 +6,7 @@ Built on a small tmpfs inside a mount namespace of its own. What is not bound he
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -20,8 +21,8 @@ HOME = "/tmp/home"
 """A contestant's home directory: empty at the start of each heat, gone after it."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
-# Where the fresh root is mounted before it becomes "/": a directory that always exists and is never shown inside.
-_MOUNT_POINT = "/sys"
+# Where the fresh root is mounted before it becomes "/": the first that exists and hides nothing that is shown inside.
+_MOUNT_POINTS = ("/sys", "/boot", "/media", "/srv", "/mnt")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Where /etc/resolv.conf may lead; absent in a race, which has no names to look up, needed by an install.
 _RESOLVERS = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/mnt/wsl")
@@ -41,29 +42,36 @@ def build(read_only: List[str], writable: List[str], uid: int | None, tmp_bytes:
         OSError: the kernel refused a step; its `filename` names it.
 
     """
-    root = _MOUNT_POINT
+    root = _mount_point([*read_only, *writable])
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     for path in _SYSTEM:
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)
         else:
-            _bind(root, path, writable=False)
+            _bind(root, path, read_only=True)
     _small_places(root, uid, tmp_bytes)
     for path in [*_RESOLVERS, *sorted(read_only)]:
-        _bind(root, path, writable=False)
+        _bind(root, path, read_only=True)
     # Last, so that a writable directory inside a read-only one stays writable.
     for path in sorted(writable):
-        _bind(root, path, writable=True)
+        _bind(root, path, read_only=False)
     socket.sethostname("client")
     kernel.enter_root(root)
-    # The old root is out of reach; this empty frame around the binds need not be writable either.
-    kernel.mount(
-        "none", "/", flags=kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
-    )
+    # The old root is out of reach; the empty frames around the binds need not be writable either.
+    frozen = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+    for frame in ("/", "/dev", "/run"):
+        kernel.mount("none", frame, flags=frozen)
 
 
-def _bind(root: str, path: str, *, writable: bool) -> None:
+def _mount_point(shown: List[str]) -> str:
+    for place in _MOUNT_POINTS:
+        if os.path.isdir(place) and not any(os.path.realpath(path).startswith(f"{place}/") for path in shown):
+            return place
+    raise FileNotFoundError(errno.ENOENT, f"none of these is there and free: {' '.join(_MOUNT_POINTS)}")
+
+
+def _bind(root: str, path: str, *, read_only: bool) -> None:
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -75,17 +83,17 @@ def _bind(root: str, path: str, *, writable: bool) -> None:
         os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     kernel.mount(path, target, flags=kernel.MS_BIND | kernel.MS_REC)
-    if not writable:
-        kernel.make_read_only(target)
+    kernel.restrict(target, read_only=read_only)
 
 
 def _small_places(root: str, uid: int | None, tmp_bytes: int) -> None:
     """Mount what programs expect: /proc, /dev, /tmp with the home directory in it, /run, /var/tmp, an identity."""
     safe = kernel.MS_NOSUID | kernel.MS_NODEV
-    for name in ("proc", "dev", "tmp", "run", "var"):
+    for name in ("proc", "dev", "tmp", "run", "var", "var/tmp"):
         os.mkdir(f"{root}/{name}", 0o755)
-    kernel.mount("proc", f"{root}/proc", "proc", safe | kernel.MS_NOEXEC)
-    kernel.mount("tmpfs", f"{root}/dev", "tmpfs", kernel.MS_NOSUID, "size=64k,mode=755")
+    # hidepid=2: for a process, others that it may not trace do not exist, PID 1 above all (proc(5)).
+    kernel.mount("proc", f"{root}/proc", "proc", safe | kernel.MS_NOEXEC, "hidepid=2")
+    kernel.mount("tmpfs", f"{root}/dev", "tmpfs", kernel.MS_NOSUID, "size=64k,nr_inodes=64,mode=755")
     for name in _DEVICES:
         path = f"{root}/dev/{name}"
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
@@ -93,10 +101,12 @@ def _small_places(root: str, uid: int | None, tmp_bytes: int) -> None:
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(target, f"{root}/dev/{name}")
     os.mkdir(f"{root}/dev/shm", 0o755)
-    kernel.mount("tmpfs", f"{root}/dev/shm", "tmpfs", safe, f"size={tmp_bytes},mode=1777")
-    kernel.mount("tmpfs", f"{root}/tmp", "tmpfs", safe, f"size={tmp_bytes},mode=1777")
+    # An inode takes about 1 KiB of the kernel's memory, however empty: one for each page is enough for anyone.
+    room = f"size={tmp_bytes},nr_inodes={tmp_bytes >> 12},mode=1777"
+    kernel.mount("tmpfs", f"{root}/dev/shm", "tmpfs", safe, room)
+    kernel.mount("tmpfs", f"{root}/tmp", "tmpfs", safe, room)
+    kernel.mount(f"{root}/tmp", f"{root}/var/tmp", flags=kernel.MS_BIND)
     kernel.mount("tmpfs", f"{root}/run", "tmpfs", safe, "size=1m,mode=755")
-    os.symlink("/tmp", f"{root}/var/tmp")
     os.mkdir(root + HOME, 0o755)
     os.chown(root + HOME, uid or 0, uid or 0)
     _identity(root, uid or INSIDE_UID)
