@@ -122,10 +122,12 @@ def run(
     seed = arena.rng.randbytes(16)
     fields: dict[str, Any] = {"payload_seed": seed.hex(), "payload_bytes": arena.scenario.payload.size}
     try:
-        prepared = swarm.prepare(arena.scenario, seed, arena.rng)
-        fields["info_hash"] = prepared.torrent.info_hash
-        with swarm.heat(prepared), clean_folder(arena):
-            fields |= _race(arena, racer, swarm, prepared, watcher, keeper, name=f"{round_}-{racer.contestant.label}")
+        with _stopwatch(arena) as stopwatch:
+            prepared = swarm.prepare(arena.scenario, seed, arena.rng)
+            fields["info_hash"] = prepared.torrent.info_hash
+            name = f"{round_}-{racer.contestant.label}"
+            with swarm.heat(prepared), clean_folder(arena):
+                fields |= _race(arena, racer, swarm, prepared, stopwatch, watcher, keeper, name=name)
     except HostError as error:
         fields |= {"outcome": Outcome.VOID, "reason": one_line(error)}
     except Unsupported as why:
@@ -146,6 +148,7 @@ def _race(
     racer: Racer,
     swarm: Swarm,
     prepared: Prepared,
+    stopwatch: Process,
     watcher: Watcher,
     keeper: Keeper | None,
     *,
@@ -159,10 +162,10 @@ def _race(
         hand_over(arena)
         spec = stopwatch_spec(arena, racer, cell, command, prepared)
         if keeper is None:
-            facts = _measure(arena, spec, swarm, watcher)
+            facts = _measure(stopwatch, spec, swarm, watcher)
         else:
             with keeper.capture():
-                facts = _measure(arena, spec, swarm, watcher)
+                facts = _measure(stopwatch, spec, swarm, watcher)
     announces = swarm.announces()
     complaints = swarm.complaints()
     if keeper is not None:
@@ -196,24 +199,31 @@ def stopwatch_spec(arena: Arena, racer: Racer, cell: Cell, command: Argv, prepar
     }
 
 
-def _measure(arena: Arena, spec: Mapping[str, Any], swarm: Swarm, watcher: Watcher) -> dict[str, Any]:
-    """Run the stopwatch and return its result; a swarm that dies meanwhile ends the heat at once."""
+@contextmanager
+def _stopwatch(arena: Arena) -> Iterator[Process]:
+    """Start a stopwatch, whose interpreter is up by the time that there is something to measure; end it."""
     process = arena.client.start([arena.client.python, "-m", "btgames.agents.stopwatch"])
     try:
-        process.send(json.dumps(spec).encode() + b"\n", 30.0)
-        deadline = time.monotonic() + spec["time_limit_s"] + spec["exit_grace_s"] + MARGIN_S
-        while (message := _next(process, deadline)) is not None:
-            if message["event"] == "result":
-                return message
-            watcher.moved(message["elapsed_s"], message["blocks_right"], message["rx_bytes"] or 0)
-            if not swarm.alive:
-                raise HostError(swarm.complaints() or "the swarm died")
-        raise HostError(f"client: the stopwatch died: {process.last_words() or 'it said nothing'}")
-    except OSError as error:
-        raise HostError(f"client: the stopwatch took no spec: {error}") from error
+        yield process
     finally:
         # When its stdin ends it ends the contestant and everything that this left behind.
         process.stop(grace_s=STOP_S)
+
+
+def _measure(process: Process, spec: Mapping[str, Any], swarm: Swarm, watcher: Watcher) -> dict[str, Any]:
+    """Have the stopwatch measure, and return its result; a swarm that dies meanwhile ends the heat at once."""
+    try:
+        process.send(json.dumps(spec).encode() + b"\n", 30.0)
+    except OSError as error:
+        raise HostError(f"client: the stopwatch took no spec: {error}") from error
+    deadline = time.monotonic() + spec["time_limit_s"] + spec["exit_grace_s"] + MARGIN_S
+    while (message := _next(process, deadline)) is not None:
+        if message["event"] == "result":
+            return message
+        watcher.moved(message["elapsed_s"], message["blocks_right"], message["rx_bytes"] or 0)
+        if not swarm.alive:
+            raise HostError(swarm.complaints() or "the swarm died")
+    raise HostError(f"client: the stopwatch died: {process.last_words() or 'it said nothing'}")
 
 
 def _next(process: Process, deadline: float) -> dict[str, Any] | None:
