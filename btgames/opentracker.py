@@ -1,10 +1,11 @@
 """
 How Debian's opentracker is run for one heat: the tracker of 2013, and of much of the real world.
 
-It reads its configuration, then, as root, changes its root directory to `tracker.rootdir` and becomes `tracker.user`,
-and only then reads its whitelist. So the whitelist's name is relative to that directory, and that user must be able to
-read there. A user namespace in which only root exists has nobody to become: there it is started in a further one, in
-which it is not root to begin with. Source of both: its drop_privileges(), and trying.
+It is nobody from its start: were it root, it would become somebody else by itself, and the kernel would forget that it
+is to die with the process that started it. A user namespace in which only root exists has nobody to become: there it is
+started in a further one, in which it is not root to begin with. It changes its directory to `tracker.rootdir` before it
+reads its whitelist, whose name is relative to that; nobody must be able to read there. Source: its drop_privileges(),
+and trying.
 
 Other than the referee it tells an asker of itself too, and keeps no log. Its scrape registers nobody.
 """
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 NEEDED = "needs Debian's opentracker: apt-get install opentracker"
 
-USER = "nobody"
-
 USER_ID = 65534
 """
 Of nobody, in Debian.
@@ -33,7 +32,7 @@ _INFO_HASH_DIGITS = 40
 
 @dataclass(frozen=True)
 class Plan:
-    """One process for one heat. With root, `directory` needs mode 0755 and the files 0644: see above."""
+    """One process for one heat. `directory` needs mode 0755 and the files 0644: see above."""
 
     directory: PurePath
     files: Mapping[str, str]  # name in `directory` -> text
@@ -60,15 +59,12 @@ def plan(directory: PurePath, address: str, port: int, info_hash: str, *, only_r
     """
     if len(info_hash) != _INFO_HASH_DIGITS or not set(info_hash.lower()) <= set("0123456789abcdef"):
         raise ValueError(f"not an info hash in hex: {info_hash!r}")
-    config = (
-        f"listen.tcp_udp {address}:{port}\n"
-        "access.whitelist whitelist\n"
-        f"tracker.rootdir {directory}\n"
-        f"tracker.user {USER}\n"
-    )
-    nested = ("unshare", "--user", f"--map-user={USER_ID}", f"--map-group={USER_ID}") if only_root else ()
+    config = f"listen.tcp_udp {address}:{port}\naccess.whitelist whitelist\ntracker.rootdir {directory}\n"
+    nobody: tuple[str, ...] = ("setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups")
+    if only_root:
+        nobody = ("unshare", "--user", f"--map-user={USER_ID}", f"--map-group={USER_ID}", "setpriv")
     return Plan(
         directory,
         {"opentracker.conf": config, "whitelist": f"{info_hash.lower()}\n"},
-        (*nested, "opentracker", "-f", str(directory / "opentracker.conf")),
+        (*nobody, "--pdeathsig=KILL", "opentracker", "-f", str(directory / "opentracker.conf")),
     )

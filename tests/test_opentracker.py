@@ -52,12 +52,12 @@ def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
         ):
             request = {"tracker": f"http://127.0.0.1:{PORT}/announce", "info_hash": torrent.info_hash}
             seeders = [["127.0.0.1", seeder.ready["port"]]]
-            answer = probe.ask(do="ready", seeders=seeders, timeout_s=PATIENCE_S / 2, **request)
+            answer = probe.ask(do="ready", seeders=seeders, within_s=PATIENCE_S / 2, **request)
             assert answer.get("ok"), answer
             # Probing registered nobody: there is one seeder still.
-            answer = probe.ask(do="ready", seeders=seeders * 2, timeout_s=0.3, **request)
+            answer = probe.ask(do="ready", seeders=seeders * 2, within_s=0.3, **request)
             assert "knows 1 of 2" in answer["error"]
-            answer = probe.ask(do="ready", seeders=seeders, timeout_s=0.3, **{**request, "info_hash": INFO_HASH})
+            answer = probe.ask(do="ready", seeders=seeders, within_s=0.3, **{**request, "info_hash": INFO_HASH})
             assert "knows 0 of 1" in answer["error"]
             status = Path(f"/proc/{tracker.pid}/status").read_text()
             assert tracker.poll() is None
@@ -69,12 +69,10 @@ def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
 def test_plan() -> None:
     """A plan has the whitelist's name relative to the root directory, and opentracker's arguments."""
     plan = opentracker.plan(PurePosixPath("/run/heat"), "198.18.0.1", 80, INFO_HASH.upper())
-    assert plan.argv == ("opentracker", "-f", "/run/heat/opentracker.conf")
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL")
+    assert plan.argv == (*nobody, "opentracker", "-f", "/run/heat/opentracker.conf")
     assert plan.files == {
-        "opentracker.conf": "listen.tcp_udp 198.18.0.1:80\n"
-        "access.whitelist whitelist\n"
-        "tracker.rootdir /run/heat\n"
-        "tracker.user nobody\n",
+        "opentracker.conf": "listen.tcp_udp 198.18.0.1:80\naccess.whitelist whitelist\ntracker.rootdir /run/heat\n",
         "whitelist": f"{INFO_HASH}\n",
     }
 
@@ -82,7 +80,7 @@ def test_plan() -> None:
 def test_plan_where_only_root_exists() -> None:
     """Where there is nobody to become, it is started as nobody, in a user namespace of its own."""
     plan = opentracker.plan(PurePosixPath("/run/heat"), "198.18.0.1", 80, INFO_HASH, only_root=True)
-    nested = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+    nested = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "setpriv", "--pdeathsig=KILL")
     assert plan.argv == (*nested, "opentracker", "-f", "/run/heat/opentracker.conf")
 
 

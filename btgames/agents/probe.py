@@ -115,7 +115,7 @@ def ready(request: dict[str, Any]) -> dict[str, Any]:
 
         missing.append(_until(deadline, answers, f"the seeder {seeder[0]}:{seeder[1]}"))
     if any(missing):
-        waited = f"after {request['timeout_s']} s"
+        waited = f"after {request['within_s']} s"
         raise NotReady("; ".join([*filter(None, missing), waited]))
     return {"waited_s": time.monotonic() - begin}
 

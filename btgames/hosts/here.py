@@ -28,6 +28,6 @@ class Here:
         project = str(Path(btgames.__file__).resolve().parent.parent)
         own = {**os.environ, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
-            return PipedProcess(["setpriv", "--pdeathsig", "KILL", *argv], {**own, **(env or {})})
+            return PipedProcess(["setpriv", "--pdeathsig", "KILL", *argv], {**own, **(env or {})}, waits=False)
         except OSError as error:
             raise HostError(f"{self.name}: {error}") from error

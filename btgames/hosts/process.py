@@ -66,8 +66,13 @@ def kill_session(popen: subprocess.Popen[bytes]) -> int:
 class PipedProcess:
     """A local process in a session of its own (Ctrl-C is the harness's alone); see `btgames.hosts.Process`."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start it. Its stderr goes to a file without a name, so nothing is left behind however we end."""
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], *, waits: bool = True) -> None:
+        """
+        Start it. Its stderr goes to a file without a name, so nothing is left behind however we end.
+
+        `waits` is whether it only waits for another process, as nsenter and unshare do: see `kill_session`.
+        """
+        self._waits = waits
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process, closed by stop
         self._popen = subprocess.Popen(
             argv,
@@ -132,7 +137,10 @@ class PipedProcess:
         """End its stdin, then, after `grace_s`, kill it; return its exit status. Fine to call again."""
         self._stdin.close()
         status = self.wait(grace_s)
-        if status is None:
+        if status is None and not self._waits:
+            self._popen.kill()
+            status = self._popen.wait()
+        elif status is None:
             status = kill_session(self._popen)
         if not self._stderr.closed:
             self._words = self.last_words()
