@@ -145,7 +145,7 @@ def _judge(said: list[dict[str, Any]], printed: str) -> tuple[int, str]:
 def _harness_env() -> dict[str, str]:
     """Return the environment of the cell itself, which is ours: the command gets its own."""
     project = str(Path(btgames.__file__).resolve().parent.parent)
-    return {"PATH": SYSTEM_PATH, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"PATH": SYSTEM_PATH, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
 
 
 def with_paths(cell: Cell, *, read_only: Sequence[str] = (), writable: Sequence[str] = ()) -> Cell:

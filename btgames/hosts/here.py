@@ -26,7 +26,8 @@ class Here:
     def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> PipedProcess:
         """Start a command with the user's own environment."""
         project = str(Path(btgames.__file__).resolve().parent.parent)
-        own = {**os.environ, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1"}
+        # Safe path: a random.py of the user's, in the folder that they race from, is not ours to import.
+        own = {**os.environ, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
         try:
             return PipedProcess(["setpriv", "--pdeathsig", "KILL", *argv], {**own, **(env or {})}, waits=False)
         except OSError as error:

@@ -82,7 +82,8 @@ class LocalTestbed:
             raise RuntimeError("the kernel ends the keeper when the thread that started it ends: use the main thread")
         self.check()
         # No bytecode files: under sudo they would be root's, in the user's checkout.
-        environment = {"PATH": PATH, "PYTHONPATH": str(_PROJECT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        flags = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}  # nor modules of the user's current folder
+        environment = {"PATH": PATH, "PYTHONPATH": str(_PROJECT), "LANG": "C.UTF-8", **flags}
         self._process = PipedProcess(self._command(), environment)
         try:
             ready = self._ready(self._process)
