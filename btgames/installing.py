@@ -19,16 +19,17 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from btgames import caller, containment, contestant, places
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
+from btgames.report.figures import plain
 from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from btgames.contestant import Contestant
 
@@ -52,9 +53,9 @@ def folder_of(one: Contestant, base: Path) -> Path:
     digest = hashlib.sha256(f"{one.sha256} {one.pin} {sys.version_info[:2]} {os.geteuid()}".encode())
     if one.source is not None:
         for path in sorted(one.source.rglob("*")):
-            if ".git" not in path.parts and path.is_file():
+            if ".git" not in path.relative_to(one.source).parts and path.is_file():
                 facts = path.stat()
-                digest.update(f"{path} {facts.st_size} {facts.st_mtime_ns}".encode())
+                digest.update(os.fsencode(path) + f" {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return base / f"{one.name}-{digest.hexdigest()[:12]}"
 
 
@@ -73,26 +74,37 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
         Unsupported: it cannot be installed here; says why.
 
     """
-    folder = folder_of(one, base)
-    record = record_of(one, base)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    caller.give(base, base.parent)
-    with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):
-        if record.exists():
-            fields = json.loads(record.read_text(encoding="utf-8"))
-            return Installed(fields["folder"], tuple(fields["read_only"]), fields["seconds"])
-        installed = _install(one, wrapper, folder, notify)
-        # Written last and renamed into place: a record that is there is whole.
-        part = record.with_suffix(".part")
-        part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
-        part.rename(record)
-        caller.give(record)
-        return installed
+    try:
+        folder, record = folder_of(one, base), record_of(one, base)
+        caller.make_folder(base)
+        with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):
+            if (there := _recorded(folder, record)) is not None:
+                return there
+            record.unlink(missing_ok=True)
+            installed = _install(one, wrapper, folder, notify)
+            # Written last and renamed into place: a record that is there is whole.
+            part = record.with_suffix(".part")
+            part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
+            caller.give(part)
+            part.rename(record)
+            return installed
+    except OSError as error:  # a full disk, a cache that belongs to somebody else
+        raise Unsupported(f"cannot be installed: {error.filename or base}: {error.strerror}") from error
+
+
+def _recorded(folder: Path, record: Path) -> Installed | None:
+    """Return what the record says; None where there is none, or where what it tells of is gone."""
+    try:
+        fields = json.loads(record.read_bytes())
+        installed = Installed(str(folder), tuple(fields["read_only"]), float(fields["seconds"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return installed if all(Path(path).exists() for path in (str(folder), *installed.read_only)) else None
 
 
 def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) -> Installed:
     began = time.monotonic()
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     folder.mkdir()
     seen = () if one.source is None else (str(one.source),)
     cell = containment.cell_here(folder, seen)
@@ -102,17 +114,28 @@ def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) ->
     try:
         needed = wrapper.install(cell)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         raise
     seconds = time.monotonic() - began
     notify(f"{one.label}: installed in {seconds:.1f} s")
     return Installed(str(folder), (*seen, *needed), seconds)
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder if it is there, also with folders in it that nobody may write to: Go makes such."""
+    for path, below, _ in os.walk(folder):
+        for each in (Path(path, name) for name in below):
+            if not each.is_symlink():
+                each.chmod(0o700)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock file `path`; the kernel lets go of it when its holder dies."""
     with path.open("w") as file:
+        caller.give(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -129,7 +152,7 @@ def apt_line(packages: Sequence[str]) -> list[str]:
 
 def how_to(one: Contestant, needs: NeedsPackages) -> str:
     """Return what a race says of a contestant whose packages are missing."""
-    return f"needs {' '.join(needs.packages)}: ./inv install --contestant {one.spec}"
+    return f"needs {' '.join(needs.packages)}: ./inv install --contestant {shlex.quote(one.spec)}"
 
 
 def command(contestants: Sequence[str], *, yes: bool) -> int:
@@ -143,7 +166,7 @@ def command(contestants: Sequence[str], *, yes: bool) -> int:
         _apt(packages)
         missing = _install_all([one for one in everyone if one.label in missing])
     for label, why in missing.items():
-        print(f"{label}: not installed: {why}", file=sys.stderr)
+        print(plain(f"{label}: not installed: {why}"), file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -167,17 +190,22 @@ def _may_run(argv: Sequence[str], *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         print("Say --yes to have this run, or run it yourself.", file=sys.stderr)
         return False
-    return input("Run it now? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input("Run it now? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def _apt(packages: Sequence[str]) -> None:
-    # The one thing that a dying harness leaves to finish: an interrupted dpkg is worse than a late one.
+    argv = apt_line(packages)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        done = subprocess.run(apt_line(packages), check=False, env=environment, start_new_session=True)
+        # The one thing that a dying harness leaves to finish: an interrupted dpkg is worse than a late one. Hence no
+        # subprocess.run, which kills what it waits for on Ctrl-C. Sudo needs the terminal, to ask for a password.
+        process = subprocess.Popen(argv, env=environment, start_new_session=argv[0] != "sudo")
     except FileNotFoundError as error:
         raise GamesError(
             f"{error.filename} is not here: install {' '.join(packages)} the way this system does"
         ) from error
-    if done.returncode:
-        raise GamesError(f"{shlex.join(apt_line(packages))} ended with status {done.returncode}")
+    if status := process.wait():
+        raise GamesError(f"{shlex.join(argv)} ended with status {status}; is an apt-get update due?")

@@ -1,0 +1,439 @@
+"""Installing: whole or not at all, once, by one at a time; packages of the system only when the user says so."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from modules import HEAD, entry
+
+from btgames import installing
+from btgames.contract import CommandFailed, NeedsPackages
+from btgames.errors import GamesError, Unsupported
+from btgames.testbeds.precheck import gather, why_not
+from btgames.wrapper import ModuleError, Wrapper
+
+if TYPE_CHECKING:
+    from btgames.contestant import Contestant
+    from btgames.installing import Installed
+
+PUT = 'def install(host, version="1"): host.put("x", "it")\n'
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Return the folder under which contestants are installed; not yet there."""
+    return tmp_path / "cache" / "installed"
+
+
+def ensure(one: Contestant, base: Path, notes: list[str] | None = None) -> Installed:
+    """Install, with the module's process of its own."""
+    with Wrapper(one) as wrapper:
+        return installing.ensure(one, wrapper, base, (notes if notes is not None else []).append)
+
+
+def refusal(one: Contestant, base: Path) -> Unsupported:
+    """Return why it cannot be installed; nothing of it is left."""
+    with pytest.raises(Unsupported) as caught:
+        ensure(one, base)
+    assert not installing.folder_of(one, base).exists()
+    assert not installing.record_of(one, base).exists()
+    return caught.value
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
+def other_harness(one: Contestant, base: Path) -> subprocess.Popen[str]:
+    """Start another harness, which installs the same contestant and prints its notes and then `done`."""
+    program = (
+        "import sys; from pathlib import Path; from btgames import contestant, installing; "
+        "from btgames.wrapper import Wrapper\n"
+        "one = contestant.read(Path(sys.argv[1]), label='other', spec='x')\n"
+        "say = lambda text: print(text, flush=True)\n"
+        "with Wrapper(one) as wrapper: installing.ensure(one, wrapper, Path(sys.argv[2]), say); say('done')\n"
+    )
+    argv = [sys.executable, "-c", program, str(one.path), str(base)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent)
+
+
+# Whole or not at all.
+
+
+def test_an_install_happens_once(tmp_path: Path, base: Path) -> None:
+    """What is installed is recorded; the second time nothing runs, and the record's facts come back."""
+    log = tmp_path / "log"
+    text = f'def install(host, version="1"): host.needs("{tmp_path}"); open({str(log)!r}, "a").write("once ")\n'
+    one, notes = entry(tmp_path, install=text), list[str]()
+    first = ensure(one, base, notes)
+    assert ensure(one, base, notes) == first
+    assert log.read_text() == "once "
+    assert first.folder == str(installing.folder_of(one, base))
+    assert first.read_only == (str(tmp_path),)
+    assert [note.partition(" in ")[0] for note in notes] == ["mine: installing mine 1", "mine: installed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" raise Unsupported('no licence')", "no licence"),
+        (" 1 / 0", "mine.py:3: ZeroDivisionError: division by zero"),
+        (" os._exit(1)", "install() did not return, "),
+        (" raise NeedsPackages('frob')", "needs packages of the system: frob"),
+    ],
+)
+def test_a_failing_install_leaves_nothing(tmp_path: Path, base: Path, text: str, words: str) -> None:
+    """Without success there is neither folder nor record, and the reason says why."""
+    text = f"def install(host, version='1'): host.put('x', 'it');{text}\n"
+    assert words in str(refusal(entry(tmp_path, install=text), base))
+
+
+def test_an_install_that_hangs_has_a_time_limit(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An install over its limit is broken, with the line that it was at, and leaves nothing."""
+    limited = Wrapper.install
+    monkeypatch.setattr(Wrapper, "install", lambda self, cell: limited(self, cell, timeout_s=0.5))
+    one = entry(tmp_path, install="def install(host, version='1'):\n time.sleep(60)\n")
+    error = refusal(one, base)
+    assert isinstance(error, ModuleError)
+    assert str(error).endswith("mine.py:4: TimeoutError: did not return within 0.5 s")
+
+
+def test_a_killed_install_is_done_again_from_the_start(tmp_path: Path, base: Path) -> None:
+    """What a killed harness left half done is no install; the next one begins with an empty folder."""
+    marker = tmp_path / "begun"
+    text = (
+        'def install(host, version="1"):\n'
+        f" if not os.path.exists({str(marker)!r}):\n"
+        f"  host.put('half', 'half'); open({str(marker)!r}, 'w'); time.sleep(60)\n"
+        " host.put('whole', 'whole')\n"
+    )
+    one = entry(tmp_path, install=text)
+    with other_harness(one, base) as other:
+        wait_for(marker)
+        other.kill()
+    assert (installing.folder_of(one, base) / "half").exists()
+    assert not installing.record_of(one, base).exists()
+    done = ensure(one, base)
+    assert [path.name for path in Path(done.folder).iterdir()] == ["whole"]
+
+
+def test_ctrl_c_during_an_install_leaves_nothing(tmp_path: Path, base: Path) -> None:
+    """Ctrl-C ends an install at once, its folder is removed, and it stays a KeyboardInterrupt."""
+    marker = tmp_path / "begun"
+    text = f"def install(host, version='1'): host.put('half', 'half'); open({str(marker)!r}, 'w'); time.sleep(60)\n"
+    one = entry(tmp_path, install=text)
+
+    def interrupt() -> None:
+        wait_for(marker)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        ensure(one, base)
+    thread.join()
+    assert not installing.folder_of(one, base).exists()
+    assert not installing.record_of(one, base).exists()
+
+
+@pytest.mark.parametrize("damage", ["folder", "needed", "torn", "odd"])
+def test_what_is_recorded_but_gone_is_installed_again(tmp_path: Path, base: Path, damage: str) -> None:
+    """A record whose folder or runtime was removed, or that is no record, is not believed."""
+    needed = tmp_path / "runtime"
+    needed.mkdir()
+    text = f'def install(host, version="1"):\n host.put("x", "it"); os.makedirs({str(needed)!r}, exist_ok=True)\n'
+    one = entry(tmp_path, install=f"{text} host.needs({str(needed)!r})\n")
+    done, record = ensure(one, base), installing.record_of(one, base)
+    if damage == "folder":
+        Path(done.folder, "it").unlink()
+        Path(done.folder).rmdir()
+    elif damage == "needed":
+        needed.rmdir()
+    else:
+        record.write_text(record.read_text()[:-9] if damage == "torn" else "[]")
+    assert ensure(one, base).read_only == (str(needed),)
+    assert Path(done.folder, "it").exists()
+    assert json.loads(record.read_text())["folder"] == done.folder
+
+
+def test_a_folder_that_nobody_may_write_to_is_removed_all_the_same(tmp_path: Path, base: Path) -> None:
+    """Read-only folders, as Go's cache has them, are no obstacle when a half install is done again."""
+    one = entry(tmp_path, install=PUT)
+    deep = installing.folder_of(one, base) / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("x")
+    (deep.parent / "away").symlink_to(tmp_path)
+    for path in (deep, deep.parent):
+        path.chmod(0o555)
+    done = ensure(one, base)
+    assert [path.name for path in Path(done.folder).iterdir()] == ["it"]
+    assert (tmp_path / "mine.py").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """A cache that cannot hold anything makes the contestant unsupported, in words."""
+    (tmp_path / "file").write_text("")
+    one = entry(tmp_path)
+    with pytest.raises(Unsupported, match=r"cannot be installed: .*/file.*: Not a directory"):
+        ensure(one, tmp_path / "file" / "installed")
+
+
+@pytest.mark.testbed
+def test_a_full_disk_leaves_no_record(tmp_path: Path) -> None:
+    """Whether the disk is full during the install or when it is recorded: unsupported, in words, and no record."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "test", str(tmp_path)], check=True)
+    try:
+        (tmp_path / "modules").mkdir()
+        fill = "def install(host, version='1'):\n with open(host.installed + '/it', 'wb', buffering=0) as file:\n"
+        one = entry(tmp_path / "modules", install=f"{fill}  while file.write(bytes(4096)): pass\n")
+        assert "No space left on device" in str(refusal(one, tmp_path / "installed"))
+        fill = f"{fill}  try:\n   while file.write(bytes(4096)): pass\n  except OSError: pass\n"
+        one = entry(tmp_path / "modules", install=fill)
+        with pytest.raises(Unsupported, match="No space left on device"):
+            ensure(one, tmp_path / "installed")
+        assert not installing.record_of(one, tmp_path / "installed").exists()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+# Which directory.
+
+
+def test_each_module_pin_and_source_has_its_own_directory(tmp_path: Path, base: Path) -> None:
+    """A changed module, another version, another or a changed source: another directory. Only .git does not count."""
+    text = 'def install(host, version="1", source=None): pass\n'
+    source, other = tmp_path / "build-a", tmp_path / "build-b"
+    for folder in (source, other):
+        (folder / ".git").mkdir(parents=True)
+        (folder / "main.c").write_text("int main;")
+    plain = entry(tmp_path, install=text)
+    folders = {installing.folder_of(plain, base), installing.folder_of(entry(tmp_path, install=text + "#\n"), base)}
+    folders |= {installing.folder_of(entry(tmp_path, install=text.replace("1", "2")), base)}
+    one = entry(tmp_path, install=text, source=source)
+    folders |= {first := installing.folder_of(one, base)}
+    folders |= {installing.folder_of(entry(tmp_path, install=text, source=other), base)}
+    (source / ".git" / "index").write_text("x")
+    assert installing.folder_of(one, base) == first
+    (source / "main.c").write_text("int main; // more")
+    folders |= {installing.folder_of(one, base)}
+    assert len(folders) == 6
+
+
+def test_a_source_may_have_any_file_names_and_lie_beneath_git(tmp_path: Path, base: Path) -> None:
+    """Names that are no text, links that lead nowhere and a worktree beneath a .git folder are fine."""
+    source = tmp_path / ".git" / "worktree"
+    source.mkdir(parents=True)
+    one = entry(tmp_path, install='def install(host, version="1", source=None): pass\n', source=source)
+    before = installing.folder_of(one, base)
+    Path(os.fsdecode(os.fsencode(source) + b"/caf\xe9")).write_text("")
+    (source / "nowhere").symlink_to("gone")
+    assert installing.folder_of(one, base) != before
+
+
+def test_the_source_is_shown_to_install_and_race(tmp_path: Path, base: Path) -> None:
+    """install() gets the source's path, and a race shows that directory beside what is installed."""
+    text = 'def install(host, version="1", source=None): host.put(source, "it")\n'
+    done = ensure(entry(tmp_path, install=text, source=tmp_path), base)
+    assert done.read_only == (str(tmp_path),)
+    assert Path(done.folder, "it").read_text() == str(tmp_path)
+
+
+# One at a time, and whose it is.
+
+
+def test_two_installs_at_once_are_one(tmp_path: Path, base: Path) -> None:
+    """The second of two harnesses waits, says so, and finds what the first has installed."""
+    log, go = tmp_path / "log", tmp_path / "go"
+    text = (
+        f"def install(host, version='1'):\n open({str(log)!r}, 'a').write('once ')\n"
+        f" while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    )
+    one = entry(tmp_path, install=text)
+    with other_harness(one, base) as first:
+        wait_for(log)
+        with other_harness(one, base) as second:
+            assert second.stdout is not None
+            assert second.stdout.readline() == "other: another install is at it\n"
+            go.touch()
+            assert second.communicate(timeout=PATIENCE_S)[0] == "done\n"
+        assert first.communicate(timeout=PATIENCE_S)[0].endswith("done\n")
+    assert log.read_text() == "once "
+
+
+def test_a_lock_file_alone_holds_nobody_up(tmp_path: Path, base: Path) -> None:
+    """The lock is the kernel's: what a killed harness left of it is only a file."""
+    one = entry(tmp_path)
+    base.mkdir(parents=True)
+    lock = installing.folder_of(one, base).with_suffix(".lock")
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    notes: list[str] = []
+    ensure(one, base, notes)
+    assert "another install" not in " ".join(notes)
+
+
+def test_under_sudo_all_belongs_to_the_caller(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders, record and lock belong to who called sudo; a folder that was there before stays root's."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as sudo has it")
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "12345")
+    ensure(entry(tmp_path, install=PUT), base)
+    made = [base.parent, *base.parent.rglob("*")]
+    assert len(made) == 6
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12345)}
+    assert tmp_path.stat().st_uid == 0
+
+
+# A real cell.
+
+
+@pytest.mark.testbed
+def test_a_failing_command_is_told_with_its_last_lines(tmp_path: Path, base: Path) -> None:
+    """What the failing command printed last is the reason; nothing of the install is left."""
+    if reason := why_not(gather()):
+        pytest.skip(reason.replace("\n", " "))
+    for path in (tmp_path, *list(tmp_path.parents)[:2]):
+        path.chmod(0o755)
+    text = "def install(host, version='1'): host.run('sh', '-c', 'seq 9; echo no libfoo >&2; exit 3')\n"
+    error = refusal(entry(tmp_path, install=text), base)
+    assert isinstance(error, CommandFailed)
+    assert str(error) == "sh -c seq 9; echo no libfoo >&2; exit 3 ended with status 3: 8 | 9 | no libfoo"
+
+
+@pytest.mark.testbed
+def test_a_hanging_command_is_killed_and_told(tmp_path: Path, base: Path) -> None:
+    """A command over its own limit is killed, its children included, and its last words are the reason."""
+    if reason := why_not(gather()):
+        pytest.skip(reason.replace("\n", " "))
+    text = "def install(host, version='1'): host.run('sh', '-c', 'echo hm; sleep 60 & wait', timeout_s=1)\n"
+    began = time.monotonic()
+    assert str(refusal(entry(tmp_path, install=text), base)).endswith("was killed, after 1 s at most: hm")
+    assert time.monotonic() - began < PATIENCE_S
+
+
+# Packages of the system: `install`, with a fake apt-get.
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put fake apt-get and sudo first on PATH, enter a module that needs `frob`; return the fake's log."""
+    log = tmp_path / "apt.log"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, end in (
+        ("apt-get", f'test "$FAKE_APT" = fail && exit 100; touch {tmp_path}/frob'),
+        ("sudo", 'exec "$@"'),
+    ):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $@" >> {log}\n{end}\n')
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    needs = f"def install(host, version='1'):\n if not os.path.exists('{tmp_path}/frob'): raise NeedsPackages('frob')\n"
+    entry(tmp_path, name="needy", install=needs, head=HEAD)
+    return log
+
+
+def test_packages_are_installed_when_the_user_says_yes(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --yes apt-get runs once, with the packages shown, and then the contestant is installed."""
+    assert installing.command(["./needy.py"], yes=True) == 0
+    line = "apt-get install --yes --no-install-recommends frob"
+    assert line in apt.read_text()
+    out = capsys.readouterr().out
+    assert line in out
+    assert "needy: ready in " in out
+
+
+def test_nothing_is_installed_unasked(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody can be asked, apt-get does not run; the line to run is shown, and the status is 1."""
+    with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open() as nobody:
+        patch.setattr(sys, "stdin", nobody)
+        assert installing.command(["./needy.py"], yes=False) == 1
+    assert not apt.exists()
+    said = capsys.readouterr()
+    assert "install --yes --no-install-recommends frob" in said.out
+    assert "Say --yes" in said.err
+    assert "needy: not installed: needs packages of the system: frob" in said.err
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("\x04", 1)])
+def test_the_user_is_asked_on_a_terminal(apt: Path, monkeypatch: pytest.MonkeyPatch, answer: str, status: int) -> None:
+    """On a terminal apt-get runs after a yes only; the end of input is a no."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        os.write(controller, answer.encode())
+        assert installing.command(["./needy.py"], yes=False) == status
+    os.close(controller)
+    assert apt.exists() == (status == 0)
+
+
+def test_a_failing_apt_is_told(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When apt-get fails, its line and status are the error."""
+    monkeypatch.setenv("FAKE_APT", "fail")
+    with pytest.raises(GamesError, match=r"apt-get install .* frob ended with status 100"):
+        installing.command(["./needy.py"], yes=True)
+    assert apt.exists()
+
+
+def test_without_apt_the_packages_are_named(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a system without apt-get the user is told what to install."""
+    monkeypatch.setattr(installing, "apt_line", lambda packages: ["no-such-apt-here", *packages])
+    with pytest.raises(GamesError, match="no-such-apt-here is not here: install frob the way this system does"):
+        installing.command(["./needy.py"], yes=True)
+    assert not apt.exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # "still running" is what is wanted
+def test_ctrl_c_leaves_apt_to_finish(apt: Path) -> None:
+    """Ctrl-C while apt-get runs ends the waiting, not apt-get: a half configured system is worse than a late one."""
+    tool = apt.parent / "tools" / "apt-get"
+    begun, done = apt.parent / "begun", apt.parent / "done"
+    tool.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 1.5\ntouch {done}\n")
+
+    def interrupt() -> None:
+        wait_for(begun)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        installing.command(["./needy.py"], yes=True)
+    assert not done.exists()
+    thread.join()
+    wait_for(done)
+
+
+def test_others_are_installed_when_one_cannot_be(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that fails does not keep the others from being installed; what it says is rendered harmless."""
+    entry(Path.cwd(), name="bad", install="def install(host): raise Unsupported('no\\x1b[31m way')\n")
+    assert installing.command(["./bad.py", "./needy.py"], yes=True) == 1
+    said = capsys.readouterr()
+    assert "needy: ready in " in said.out
+    assert said.err == "bad: not installed: no way\n"
+    assert apt.exists()
+
+
+def test_how_to_names_packages_and_line(tmp_path: Path) -> None:
+    """A race says of a contestant whose packages are missing which they are and what to type."""
+    one = entry(tmp_path)
+    assert installing.how_to(one, NeedsPackages("a", "b")) == "needs a b: ./inv install --contestant ./mine.py"
