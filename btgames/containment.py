@@ -7,8 +7,10 @@ wants run, on this machine (installs) or on a host (preparations of a heat).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ import btgames
 from btgames import caller
 from btgames.agents.cellroot import HOME
 from btgames.contract import SYSTEM_PATH
-from btgames.testbeds.precheck import USER_NAMESPACE
+from btgames.testbeds.precheck import USER_NAMESPACE, available_bytes
 
 if TYPE_CHECKING:
     import random
@@ -28,11 +30,18 @@ if TYPE_CHECKING:
 
     from btgames.hosts.namespace import NamespaceHost
 
-_TOOLS_OWN = ("PIP_", "NPM_CONFIG_", "GO", "CARGO_", "SSL_CERT_", "CURL_CA_", "REQUESTS_CA_", "NODE_EXTRA_CA_")
+_TOOLS_OWN = re.compile(
+    r"(?:PIP|NPM_CONFIG|CARGO_HTTP|CARGO_NET|CARGO_REGISTRIES|CARGO_SOURCE|SSL_CERT|CURL_CA|REQUESTS_CA|NODE_EXTRA_CA)_.+"
+    r"|GO(?:PROXY|NOPROXY|PRIVATE|SUMDB|NOSUMDB|INSECURE|VCS|FLAGS|TOOLCHAIN)|(?:HTTPS?|ALL|NO)_PROXY",
+    re.IGNORECASE,
+)
 """
-Beginnings of the variables with which users tell package tools about mirrors, proxies and certificates; an install
-gets these of the user's environment and nothing else: the rest may hold secrets.
+Variables with which users tell package tools about mirrors, proxies and certificates; an install gets these of the
+user's environment and nothing else: the rest may hold secrets.
 """
+_SECRET = re.compile(r"TOKEN|AUTH|PASS|SECRET|CREDENTIAL|CLIENT_CERT|_KEY", re.IGNORECASE)
+
+_MEMORY_BYTES = 4 << 30  # of all that runs in a cell together, at most; less where the machine has less
 
 # Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use.
 _PASSING_UIDS = (61184, 65519)
@@ -48,7 +57,7 @@ class Cell:
     read_only: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     tmp_bytes: int = 64 << 20
-    memory_bytes: int = 4 << 30
+    memory_bytes: int = _MEMORY_BYTES
     file_bytes: int = 16 << 30
 
     def spec(self) -> dict[str, Any]:
@@ -76,19 +85,32 @@ def passing_uid(rng: random.Random) -> int:
 
 def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
     """Return a cell on this machine, its network included, whose `installed` is writable: for an install."""
-    python = (sys.executable, "-m", "btgames.agents.cell")
+    argv: tuple[str, ...] = (sys.executable, "-m", "btgames.agents.cell")
+    uid = None
     if os.geteuid() == 0:
         # Under sudo an install belongs to who called it; else to nobody in particular.
         uid, _ = caller.uid_gid() or (65534, 65534)
-        return Cell(python, uid, str(installed), tuple(read_only), (str(installed),), 2 << 30)
-    argv = ("unshare", *USER_NAMESPACE, "--", *python)
-    return Cell(argv, None, str(installed), tuple(read_only), (str(installed),), 2 << 30)
+    else:
+        argv = ("unshare", *USER_NAMESPACE, "--", *argv)
+    return Cell(
+        argv,
+        uid,
+        str(installed),
+        read_only=tuple(read_only),
+        writable=(str(installed),),
+        tmp_bytes=2 << 30,
+        memory_bytes=_memory_bytes(),
+    )
 
 
 def cell_on(host: NamespaceHost, uid: int | None, installed: str) -> Cell:
     """Return a cell on a race's host, whose `installed` is read-only: for the commands of a heat."""
     argv = (host.python, "-m", "btgames.agents.cell")
-    return Cell(argv, uid, installed, (installed,))
+    return Cell(argv, uid, installed, read_only=(installed,), memory_bytes=_memory_bytes())
+
+
+def _memory_bytes() -> int:
+    return min(_MEMORY_BYTES, available_bytes() * 3 // 4)
 
 
 def from_here(cell: Cell, host: NamespaceHost) -> Cell:
@@ -97,49 +119,55 @@ def from_here(cell: Cell, host: NamespaceHost) -> Cell:
 
 
 def install_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return of the user's environment what package tools need: see `_TOOLS_OWN`, and proxies."""
-    kept = {name: value for name, value in environ.items() if name.upper().startswith(_TOOLS_OWN)}
-    return kept | {name: value for name, value in environ.items() if name.lower().endswith("_proxy")}
+    """Return of the user's environment what package tools need: see `_TOOLS_OWN`."""
+    return {name: value for name, value in environ.items() if _TOOLS_OWN.fullmatch(name) and not _SECRET.search(name)}
 
 
 def run(cell: Cell, argv: Sequence[str], env: Mapping[str, str], cwd: str, timeout_s: float) -> tuple[int, str]:
     """
     Run a command in a cell to its end; return its exit status and what it printed (head and tail).
 
-    The status is -9 when it took longer than `timeout_s` and was killed; 127 when it could not be started.
+    The status is -9 when it took longer than `timeout_s` or overran a limit and was killed; 127 when it could not be
+    started.
     """
     # The cell writes the command's output to its own stderr, and what it has to say itself to stdout.
-    spec = {**cell.spec(), "command": cell.command(argv, env, cwd), "log": "/proc/self/fd/2"}
+    spec = {**cell.spec(), "command": cell.command(argv, env, cwd), "log": "/proc/self/fd/2", "lingers": False}
     with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             cell.argv, stdin=subprocess.PIPE, stdout=events, stderr=printed, env=_harness_env(), start_new_session=True
         )
         if process.stdin is None:
             raise AssertionError("Popen gives the pipe that it was asked for")
+        late = False
         try:
-            process.stdin.write(json.dumps(spec).encode() + b"\n")
-            process.stdin.flush()
+            # That it reads no more shows by what it said.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(spec).encode() + b"\n")
+                process.stdin.flush()
             process.wait(timeout_s)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            pass  # judged by what it said
+        except subprocess.TimeoutExpired:
+            late = True
         finally:
             # The end of its stdin makes the cell kill everything inside and end.
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
             process.wait()
         events.seek(0)
         printed.seek(0)
-        return _judge(
-            [json.loads(line) for line in events.read().splitlines()], printed.read().decode(errors="replace")
-        )
+        said = {event["event"]: event for event in map(json.loads, events.read().splitlines())}
+        return _judge(said, printed.read().decode(errors="replace"), late=late)
 
 
-def _judge(said: list[dict[str, Any]], printed: str) -> tuple[int, str]:
-    for event in said:
-        if event["event"] == "failed":
-            return 127, f"{printed}\n{event['reason']}".strip()
-        if event["event"] == "exit":
-            return int(event["status"]), printed
-    return -9, printed
+def _judge(said: Mapping[str, dict[str, Any]], printed: str, *, late: bool) -> tuple[int, str]:
+    if "failed" in said:
+        return 127, f"{printed}\n{said['failed']['reason']}".strip()
+    if late:
+        return -9, printed
+    if "empty" not in said:
+        return 127, f"{printed}\nits cell broke".strip()
+    if (limit := said["empty"]["limit"]) is not None:
+        return -9, f"{printed}\nended for using too much {limit}".strip()
+    return int(said["exit"]["status"]), printed
 
 
 def _harness_env() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from btgames import caller
@@ -69,6 +70,8 @@ class Kept:
         used = int(client.run(["du", "-s", "--block-size=1", into]).out.split()[0])
         if used <= DOWNLOAD_BYTES:
             # A tar archive: whatever names, links and modes a client made, nothing of it happens outside.
-            archive = client.run(["tar", "--create", "--sparse", "--directory", into, "."], check=False, timeout_s=300)
+            # Packed by its name in the heat's own folder, as it may have been replaced by a symlink.
+            packed = ["--directory", str(PurePosixPath(into).parent), PurePosixPath(into).name]
+            archive = client.run(["tar", "--create", "--sparse", *packed], check=False, timeout_s=300)
             (folder / "download.tar").write_bytes(archive.out)
         caller.give(*folder.iterdir())

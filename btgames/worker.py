@@ -43,6 +43,7 @@ class ModuleHost:
         self._folder = folder
         self._environment = environment
         self._remote = remote
+        self._ran = False  # something that is not to be trusted, in a cell where it may write into the folder
 
     @property
     def installed(self) -> str:
@@ -56,6 +57,7 @@ class ModuleHost:
 
     def run(self, *argv: object, env: Mapping[str, str] | None = None, timeout_s: float = 600) -> str:
         """Run a command in a cell and return what it printed; see `btgames.contract.Host`."""
+        self._ran = True
         words = [str(word) for word in argv]
         cell = containment.with_paths(self._cell, read_only=self.needed)
         status, printed = containment.run(cell, words, {**self._environment, **(env or {})}, self._folder, timeout_s)
@@ -70,12 +72,26 @@ class ModuleHost:
         path = os.path.normpath(f"{self._folder}/{name}")
         if not path.startswith(f"{self._folder}/"):
             raise ValueError(f"put: {name!r} lies outside the folder")
+        if self._ran and not self._real(path).startswith(f"{self._real(self._folder)}/"):
+            raise ValueError(f"put: a symlink, made by a command that ran here, leads {name!r} out of the folder")
         content = data.encode() if isinstance(data, str) else data
         if self._remote is not None:
             self._remote.put(content, path, mode)
         else:
-            _write(content, Path(path), Path(self._folder), mode, self._cell.uid)
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            # Such a symlink may have this very name.
+            Path(path).unlink(missing_ok=True)
+            Path(path).write_bytes(content)
+            Path(path).chmod(mode)
         return path
+
+    def _real(self, path: str) -> str:
+        """Return a path without symlinks, but for its last part, which is replaced, not followed."""
+        parent, name = os.path.split(path)
+        if self._remote is None:
+            return f"{os.path.realpath(parent)}/{name}"
+        found = self._remote.run(["realpath", "--canonicalize-missing", "--zero", "--", parent]).out
+        return f"{os.fsdecode(found.rstrip(bytes(1)))}/{name}"
 
     def needs(self, path: str) -> None:
         """Let the contestant see a directory of this machine, read-only."""

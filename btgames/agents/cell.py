@@ -46,6 +46,7 @@ class Spec:
     memory_bytes: int = 4 << 30  # of all processes together
     file_bytes: int = 16 << 30  # of one file
     tmp_bytes: int = 64 << 20  # of /tmp, the home directory included
+    lingers: bool = True  # what the command leaves running when it ends may run on; else it is killed
     interactive: bool = False  # stdin, stdout and stderr are the command's; all that we say there is why it failed
 
 

@@ -87,6 +87,8 @@ class Warden:
                 return True
             if pid == main_pid:
                 say({"event": "exit", "at_s": time.monotonic(), "status": os.waitstatus_to_exitcode(status)})
+                if not self._spec.lingers:
+                    self._obey(b"KILL")
 
     def _obey(self, orders: bytes) -> None:
         for name in orders.decode("ascii", "replace").split():

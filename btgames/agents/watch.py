@@ -55,7 +55,7 @@ class Watch:
         """
         self._wanted = Wanted(layout, marks)
         self._clock = clock
-        self._top = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._top = os.open(into, FOLDER)
         self._sightings = [Sighting(self._top, (), self._wanted)]
         self._found = self._sightings[0]  # where the last poll that found all has found it
         self._number = 0

@@ -124,6 +124,7 @@ def _quiet() -> None:
     settings = {
         "ipv6/conf/default/disable_ipv6": "1",  # of interfaces to come; ::1 stays
         "ipv4/tcp_no_metrics_save": "1",  # or an earlier heat's congestion helps or hurts the next one
+        "ipv4/tcp_max_tw_buckets": "0",  # no TIME_WAIT: or a port of an earlier heat is in use for a minute more
     }
     for name, value in settings.items():
         path = Path("/proc/sys/net", name)
