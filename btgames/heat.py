@@ -280,8 +280,8 @@ def _result(arena: Arena, facts: dict[str, Any], announces: list[dict[str, Any]]
         # Not what torrentfile() had announced before the exec.
         words += [announce.at_s for announce in mine if announce.event == "completed" and announce.at_s >= 0]
     same = (
-        "complete_s", "exit_s", "ended_by", "first_block_s", "exit_status", "blocks_right", "blocks", "wrong_pieces",
-        "rx_bytes", "tx_bytes", "cpu_user_s", "cpu_system_s", "peak_rss_bytes", "stopwatch_cpu_s",
+        "complete_s", "exit_s", "ended_by", "ended_at_s", "first_block_s", "exit_status", "blocks_right", "blocks",
+        "wrong_pieces", "rx_bytes", "tx_bytes", "cpu_user_s", "cpu_system_s", "peak_rss_bytes", "stopwatch_cpu_s",
     )  # fmt: skip
     return {
         **{name: facts[name] for name in same},

@@ -86,7 +86,7 @@ class Heat(Record):
     done_s: Seconds | None = None  # by the client's own word: its exit or its `completed` announce, the earlier one
     exit_s: Seconds | None = None  # the last process ended by itself; None when the harness ended it
     ended_by: str | None = None  # the signal with which the harness had to end it: SIGINT, SIGTERM or SIGKILL
-    ended_at_s: Seconds | None = None  # when that signal was sent: `exit_s` would have been more than this
+    ended_at_s: Seconds | None = None  # when the first signal was sent: `exit_s` would have been more than this
     first_block_s: Seconds | None = None  # the first block found right
     total_s: Seconds | None = None  # the whole heat as the harness saw it, preparations and verification included
     exit_status: int | None = None  # of the command; -N when signal N ended it

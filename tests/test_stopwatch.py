@@ -155,6 +155,7 @@ def test_writes_and_exits(rig: Rig) -> None:
     expected = {
         "exit_status": 0,
         "ended_by": None,
+        "ended_at_s": None,
         "timed_out": False,
         "wrong_pieces": 0,
         "failed": None,
@@ -255,6 +256,7 @@ def test_daemon_that_stays(rig: Rig) -> None:
     """A daemon that lives on after completion is ended after the grace, although the command had long exited."""
     facts = rig.run(DAEMON.format(then="time.sleep(60)"), exit_grace_s=0.2)
     assert (facts["exit_s"], facts["exit_status"], facts["ended_by"]) == (None, 0, "SIGINT")
+    assert facts["complete_s"] + 0.2 <= facts["ended_at_s"] < DEADLINE_S
     assert facts["wrong_pieces"] == 0
 
 

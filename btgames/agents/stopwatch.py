@@ -68,6 +68,7 @@ class Facts:
     first_block_s: float | None = None
     exit_status: int | None = None  # of the command; -N when signal N ended it
     ended_by: str | None = None  # the last signal that was sent to end it
+    ended_at_s: float | None = None  # when the first one was sent
     timed_out: bool = False
     blocks_right: int = 0
     blocks: int = 0
@@ -228,6 +229,8 @@ class Heat:
             name, _ = self._signals.popleft()
             self._cell.tell(name)
             self._facts.ended_by = f"SIG{name}"
+            if self._facts.ended_at_s is None and self._exec_s is not None:
+                self._facts.ended_at_s = now - self._exec_s
             self._give_up_s = now + CELL_GRACE_S
         if not self._signals and now > self._give_up_s:
             self._fail(f"processes were left {CELL_GRACE_S:g} s after KILL")
@@ -248,7 +251,7 @@ class Heat:
         if self._empty_s is None or (self._ending_s is not None and self._empty_s >= self._ending_s):
             return
         # It ended by itself. What was seen right after its end was right at its end: nobody wrote in between.
-        facts.ended_by, facts.timed_out = None, False
+        facts.ended_by, facts.ended_at_s, facts.timed_out = None, None, False
         facts.exit_s = self._empty_s - self._exec_s
         if whole or facts.complete_s is not None:
             facts.complete_s = min(facts.complete_s or facts.exit_s, facts.exit_s)
