@@ -58,7 +58,7 @@ def seeded(folder: Path, referee: Agent) -> Torrent:
 def ready(probe: Agent, referee: Agent, torrent: Torrent, *ports: int, **more: Any) -> dict[str, Any]:
     """Ask the probe whether seeders at these ports are ready."""
     asked = {"info_hash": torrent.info_hash, "seeders": [["127.0.0.1", port] for port in ports], **more}
-    return probe.ask(do="ready", **{"tracker": url(referee), "timeout_s": PATIENCE_S / 2, **asked})
+    return probe.ask(do="ready", **{"tracker": url(referee), "within_s": PATIENCE_S / 2, **asked})
 
 
 @pytest.mark.testbed
@@ -99,7 +99,7 @@ def test_a_seeder_of_another_torrent(probe: Agent, referee: Agent, network: tupl
 
 def test_nobody_there(probe: Agent) -> None:
     """Where nothing listens, the error says so of the tracker and of each seeder, after the time asked for."""
-    request = {"info_hash": INFO_HASH, "timeout_s": 0.2, "tracker": "http://127.0.0.1:1/announce"}
+    request = {"info_hash": INFO_HASH, "within_s": 0.2, "tracker": "http://127.0.0.1:1/announce"}
     answer = probe.ask(do="ready", seeders=[["127.0.0.1", 2], ["127.0.0.1", 3]], **request)
     assert answer == {
         "error": "NotReady: the tracker http://127.0.0.1:1/announce: no scrape: [Errno 111] Connection refused; "
@@ -131,7 +131,7 @@ def test_no_seeders(probe: Agent, referee: Agent) -> None:
 def test_strange_answers(answer: bytes) -> None:
     """A tracker and a seeder that answer anything else are not ready, and the probe can tell."""
     with answering(answer) as port, agent("probe") as probe:
-        request = {"tracker": f"http://127.0.0.1:{port}/announce", "info_hash": INFO_HASH, "timeout_s": 0.1}
+        request = {"tracker": f"http://127.0.0.1:{port}/announce", "info_hash": INFO_HASH, "within_s": 0.1}
         error = probe.ask(do="ready", seeders=[["127.0.0.1", port]], **request)["error"]
     assert error.startswith(f"NotReady: the tracker http://127.0.0.1:{port}/announce: ")
     assert f"the seeder 127.0.0.1:{port}: " in error
