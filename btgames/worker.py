@@ -58,6 +58,9 @@ class ModuleHost:
     def run(self, *argv: object, env: Mapping[str, str] | None = None, timeout_s: float = 600) -> str:
         """Run a command in a cell and return what it printed; see `btgames.contract.Host`."""
         self._ran = True
+        if self._remote is not None and self._cell.uid is not None:
+            # What was put on the desk is root's so far, and the command may want to write beside it.
+            self._remote.run(["chown", "-hR", f"{self._cell.uid}:{self._cell.uid}", self._folder])
         words = [str(word) for word in argv]
         cell = containment.with_paths(self._cell, read_only=self.needed)
         status, printed = containment.run(cell, words, {**self._environment, **(env or {})}, self._folder, timeout_s)
@@ -78,11 +81,7 @@ class ModuleHost:
         if self._remote is not None:
             self._remote.put(content, path, mode)
         else:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            # Such a symlink may have this very name.
-            Path(path).unlink(missing_ok=True)
-            Path(path).write_bytes(content)
-            Path(path).chmod(mode)
+            _write(content, Path(path), Path(self._folder), mode, self._cell.uid)
         return path
 
     def _real(self, path: str) -> str:
@@ -157,15 +156,13 @@ def _unpacked(torrent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(content: bytes, path: Path, folder: Path, mode: int, uid: int | None) -> None:
-    """Write a file beneath `folder`, for whom the commands of an install run as: they build in what was put."""
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"put: a link that a command has left leads {path} out of the folder")
+    """Write a file beneath `folder`, which belongs to whom an install's commands run as: they build in what was put."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a symlink may have this very name
     path.write_bytes(content)
     path.chmod(mode)
     if uid is not None:
-        beneath = len(folder.parts)
-        for made in (path, *path.parents[: len(path.parts) - beneath - 1]):
+        for made in (path, *path.parents[: len(path.relative_to(folder).parts) - 1]):
             os.chown(made, uid, uid)
 
 
