@@ -115,7 +115,15 @@ def _one_spec(spec: str, folder: Path) -> Iterable[Contestant]:
     paths = _paths(name, known, spec)
     if label and len(paths) > 1:
         raise UserError(f"--contestant {_shown(spec)}: one label for {len(paths)} contestants")
-    return [read(path, label=label or _label(path), spec=spec, version=version, source=source) for path in paths]
+    # What a pattern matches is called by its own name: messages say how to install it, and only it.
+    return [
+        read(path, label=label or _label(path), spec=_own(spec, name, path), version=version, source=source)
+        for path in paths
+    ]
+
+
+def _own(spec: str, name: str, path: Path) -> str:
+    return spec.replace(name, _near(path), 1) if glob.has_magic(name) else spec
 
 
 def _label(path: Path) -> str:

@@ -1,0 +1,81 @@
+"""``check``: examines this machine, or contestants, in words; see doctor_machine.py and doctor_contestant.py."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from btgames import contestant, doctor_contestant, doctor_machine, places
+from btgames.doctor_machine import TINY
+from btgames.finding import Mark
+from btgames.ground import local_testbed
+from btgames.interrupts import ended_by_signals
+from btgames.progress import Show
+from btgames.report.figures import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from btgames.contestant import Contestant
+    from btgames.doctor_contestant import Examination
+
+FUNCTIONS = ("install", "torrentfile", "download")
+
+
+def command(*, contestants: Sequence[str]) -> int:
+    """
+    Examine these contestants, or the machine when nobody is named.
+
+    Returns:
+        0: a race can run here; or every contestant that can be installed here without packages of the system works.
+        1: something does not.
+
+    """
+    console = Console(highlight=False, markup=False)
+    with ended_by_signals():
+        if contestants:
+            return _contestants(contestant.load(contestants, places.CONTESTANTS), console)
+        return _machine(console)
+
+
+def _machine(console: Console) -> int:
+    bad = []
+    for finding in doctor_machine.examine():
+        finding.tell(console)
+        if finding.mark is Mark.NOT_OK:
+            bad.append(finding.subject)
+    if bad:
+        console.print(f"\nA race cannot run here as it should: {', '.join(bad)}.")
+        return 1
+    console.print("\nA race can run here: ./inv race")
+    return 0
+
+
+def _contestants(everyone: Sequence[Contestant], console: Console) -> int:
+    done = []
+    with ExitStack() as stack:
+        testbed = stack.enter_context(local_testbed(TINY))
+        show = stack.enter_context(Show(console, TINY.payload.size))
+        for one in everyone:
+            console.print(Text(plain(f"{one.label}: {one.title}"), style="bold"))
+            done.append(doctor_contestant.examine(one, testbed, show, console))
+    if len(done) > 1:
+        console.print()
+        console.print(_table(done))
+    return 1 if any(examination.failed for examination in done) else 0
+
+
+def _table(done: Sequence[Examination]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    for name in ("contestant", *FUNCTIONS, "verdict"):
+        table.add_column(name, no_wrap=name in FUNCTIONS, overflow="fold")
+    for examination in done:
+        marks = [examination.marks.get(name) for name in FUNCTIONS]
+        cells = [Text(mark, style=mark.colour) if mark else Text("-") for mark in marks]
+        table.add_row(Text(examination.contestant.label), *cells, Text(plain(examination.verdict)))
+    return table
