@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from btgames.errors import HostError
 from btgames.hosts import Finished
@@ -13,12 +13,15 @@ from btgames.hosts import Finished
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+Answer: TypeAlias = "dict[str, Any] | list[dict[str, Any]] | None"
+
 
 @dataclass
 class FakeProcess:
     """A process that answers each line it is sent by a function; None from it leaves the asker waiting."""
 
-    answer: Callable[[dict[str, Any]], dict[str, Any] | None]
+    answer: Callable[[dict[str, Any]], Answer]
+    stopped: Callable[[], None] = lambda: None  # called when it is stopped for the first time
     said: deque[bytes] = field(default_factory=deque)  # lines of stdout that nobody has read yet
     status: int | None = None
     words: str = ""
@@ -29,8 +32,8 @@ class FakeProcess:
             raise BrokenPipeError("ended")
         for line in data.splitlines():
             answer = self.answer(json.loads(line))
-            if answer is not None:
-                self.said.append(json.dumps(answer).encode() + b"\n")
+            answers = answer if isinstance(answer, list) else [] if answer is None else [answer]
+            self.said += [json.dumps(each).encode() + b"\n" for each in answers]
 
     def receive(self, timeout_s: float) -> bytes | None:  # noqa: ARG002 - the protocol's signature
         """Return the next line at once; None when there is none."""
@@ -48,6 +51,8 @@ class FakeProcess:
 
     def stop(self, grace_s: float = 1.0) -> int:  # noqa: ARG002 - the protocol's signature
         """End with status 0, unless it ended before."""
+        self.stopped()
+        self.stopped = lambda: None
         if self.status is None:
             self.status = 0
         return self.status
@@ -62,8 +67,8 @@ class FakeHost:
     """
     A host that only records: `calls` has (host, verb, detail) in order; share one list to see the order across hosts.
 
-    `agents` gives, by agent name, a function from request to answer (None: no answer comes); `results` gives what a
-    command leaves, by argv[0]; other commands succeed and print nothing.
+    `agents` gives, by agent name, a function from request to answer (None: no answer comes; a list: one after the
+    other); `results` gives what a command leaves, by argv[0]; other commands succeed and print nothing.
     """
 
     name: str = "client"
@@ -73,8 +78,10 @@ class FakeHost:
     calls: list[tuple[str, str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     results: dict[str, Finished] = field(default_factory=dict)
-    agents: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = field(default_factory=dict)
+    agents: dict[str, Callable[[dict[str, Any]], Answer]] = field(default_factory=dict)
     ready: dict[str, dict[str, Any]] = field(default_factory=dict)  # what an agent adds to its ready line
+    silent: tuple[str, ...] = ("stopwatch",)  # agents that have no ready line
+    record_stops: bool = False  # whether `calls` has (host, "stop", agent) too
     processes: list[FakeProcess] = field(default_factory=list)
 
     def run(
@@ -97,7 +104,9 @@ class FakeHost:
         self.calls.append((self.name, "start", list(argv)))
         agent = argv[2].rpartition(".")[2] if list(argv[1:2]) == ["-m"] else ""
         process = FakeProcess(lambda request: self._answer(agent, request))
-        if agent:
+        if self.record_stops:
+            process.stopped = lambda: self.calls.append((self.name, "stop", agent or argv[0]))
+        if agent and agent not in self.silent:
             process.said.append(json.dumps({"ready": True, **self.ready.get(agent, {})}).encode() + b"\n")
         self.processes.append(process)
         return process
@@ -114,7 +123,7 @@ class FakeHost:
             raise HostError(f"{self.name}: cat -- {path} ended with status 1: No such file or directory")
         return self.files[path]
 
-    def _answer(self, agent: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    def _answer(self, agent: str, request: dict[str, Any]) -> Answer:
         self.calls.append((self.name, agent, dict(request)))
         handler = self.agents.get(agent)
         return {"ok": True} if handler is None else handler(request)
