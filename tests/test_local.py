@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from unprivileged import run_as_other
 
 from btgames.errors import HostError, TestbedError
 from btgames.hosts import Agent
@@ -337,79 +336,4 @@ def test_too_little_memory_is_said_before_anything_starts() -> None:
 
 def test_without_root_all_of_this_holds_too(root: Path) -> None:
     """The tests of hosts and of this file pass for an unprivileged user, who reads neither the clone nor our home."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become someone else; here everything else ran without it already")
-    as_other = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "env"]  # env starts without our rights
-    python = _python_for(as_other)
-    place = _readable_copy(root)
-    try:
-        scratch = place / "scratch"
-        scratch.mkdir()
-        os.chown(scratch, 12345, 12345)
-        tests = [f"tests/{name}.py" for name in ("test_hosts", "test_local")]
-        options = [
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "pytest_timeout",
-            "-q",
-            "--noconftest",
-            f"--basetemp={scratch / 'tmp'}",
-        ]
-        itself = "--deselect=tests/test_local.py::test_without_root_all_of_this_holds_too"
-        done = subprocess.run(
-            [*as_other, python, "-B", "-m", "pytest", *options, itself, *tests],
-            cwd=place,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(place),
-                "HOME": str(scratch),
-                "TMPDIR": str(scratch),
-                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-        assert "skipped" not in done.stdout
-    finally:
-        shutil.rmtree(place)
-
-
-def _python_for(as_other: list[str]) -> str:
-    """Return an interpreter that another user may run, new enough for the harness."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        code = "import sys; sys.exit(sys.version_info < (3, 11))"
-        if subprocess.run([*as_other, python, "-I", "-c", code], capture_output=True, check=False).returncode == 0:
-            return python
-    pytest.skip("needs a Python of 3.11 or newer that every user may run")
-
-
-def _readable_copy(root: Path) -> Path:
-    """Copy the project and the pure Python packages that these tests need to where everyone may read."""
-    place = Path(f"/tmp/btgames-test-{os.getpid()}")  # pytest's own folders are for one user only
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("btgames", "tests"):
-        shutil.copytree(root / name, place / name, ignore=ignore)
-    shutil.copy(root / "pyproject.toml", place)
-    for name in (
-        "pytest",
-        "_pytest",
-        "pluggy",
-        "iniconfig",
-        "packaging",
-        "pygments",
-        "pyroute2",
-        "pytest_timeout",
-        "py",
-    ):
-        source = Path(str(import_module(name).__file__))
-        if source.name == "__init__.py":
-            shutil.copytree(source.parent, place / name, ignore=ignore)
-        else:
-            shutil.copy(source, place)
-    for path in [place, *place.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return place
+    run_as_other(root, ("test_hosts", "test_local"), but="test_local.py::test_without_root_all_of_this_holds_too")
