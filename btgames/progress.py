@@ -78,9 +78,10 @@ class Show:
             return
         colour = COLOURS.get(heat.outcome, "red")
         time = f"{heat.complete_s:.3f} s" if heat.outcome is Outcome.FINISHED else ""
+        label = escape(f"{plain(heat.contestant):<20}")
         reason = f"  {plain(heat.reason)}" if heat.reason else ""
         self._bar.console.print(
-            f"{place}  {escape(heat.contestant):<20} [{colour}]{heat.outcome.words:<11}[/] {time:>9}{escape(reason)}",
+            f"{place}  {label} [{colour}]{heat.outcome.words:<11}[/] {time:>9}{escape(reason)}",
             highlight=False,
             soft_wrap=True,
         )
