@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -104,9 +105,16 @@ def ready(one: Contestant, wrapper: Wrapper, notify: installing.Notify) -> Racer
     installed = installing.ensure(one, wrapper, places.installed(), notify)
     cell = containment.cell_here(Path(installed.folder), installed.read_only)
     version = wrapper.version(cell) or one.pin
-    if one.asked_version and one.asked_version not in version:
+    if one.asked_version and not _is_version(one.asked_version, version):
         raise Unsupported(f"version {version} is installed, {one.asked_version} was asked for")
     return Racer(one, wrapper, installed, version)
+
+
+def _is_version(asked: str, found: str) -> bool:
+    """Whether what is installed is what was asked for: 1.36 may be 1.36.0, but 1.3 is neither 1.36 nor 11.3."""
+    if re.fullmatch(r"[\d.]+", asked):
+        return re.search(rf"(?<![\d.]){re.escape(asked)}(?!\d)", found) is not None
+    return asked in found  # a commit, say
 
 
 def warm_up_scenario(scenario: Scenario) -> Scenario:

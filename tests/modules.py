@@ -27,8 +27,9 @@ def entry(
     download: str = DOWNLOAD,
     label: str | None = None,
     source: Path | None = None,
+    version: str | None = None,
 ) -> Contestant:
     """Return the entry of a module made of these parts."""
     path = folder / f"{name}.py"
     path.write_text(head + install + torrentfile + download, encoding="utf-8")
-    return contestant.read(path, label=label or name, spec=f"./{name}.py", source=source)
+    return contestant.read(path, label=label or name, spec=f"./{name}.py", version=version, source=source)
