@@ -185,8 +185,10 @@ class Swarm:
             host.put(text.encode(), str(folder / name))
         self._opentracker = host.start(plan.argv)
         stack.callback(self._stop_opentracker)
-        # A seeder whose first announce is refused tries again only seconds later.
-        self._wait_until_ready(info_hash, [])
+        # A seeder whose first announce is refused tries again only 17 s later.
+        self._probe.ask(
+            "accepted", tracker=self._announce, info_hash=info_hash, within_s=READY_S, timeout_s=2 * READY_S
+        )
 
     def _stop_opentracker(self) -> None:
         if self._opentracker is not None:

@@ -59,6 +59,11 @@ def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
             assert "knows 1 of 2" in answer["error"]
             answer = probe.ask(do="ready", seeders=seeders, within_s=0.3, **{**request, "info_hash": INFO_HASH})
             assert "knows 0 of 1" in answer["error"]
+            assert "ok" in probe.ask(do="accepted", within_s=PATIENCE_S / 2, **request)
+            answer = probe.ask(do="ready", seeders=seeders * 2, within_s=0.3, **request)
+            assert "knows 1 of 2" in answer["error"], "nor has this registered anybody"
+            answer = probe.ask(do="accepted", within_s=0.3, **{**request, "info_hash": INFO_HASH})
+            assert "refused an announce: b'Requested download is not authorized" in answer["error"]
             status = Path(f"/proc/{tracker.pid}/status").read_text()
             assert tracker.poll() is None
     (uids,) = (line.split()[1:] for line in status.splitlines() if line.startswith("Uid:"))

@@ -111,7 +111,7 @@ def test_nobody_there(probe: Agent) -> None:
 def test_no_seeders(probe: Agent, referee: Agent) -> None:
     """A swarm without seeders is ready as soon as its tracker answers a scrape."""
     referee.ask(do="expect", info_hash=INFO_HASH)
-    assert "ok" in probe.ask(do="ready", tracker=url(referee), info_hash=INFO_HASH, seeders=[], timeout_s=PATIENCE_S)
+    assert "ok" in probe.ask(do="ready", tracker=url(referee), info_hash=INFO_HASH, seeders=[], within_s=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

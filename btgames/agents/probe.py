@@ -4,7 +4,8 @@ Proves that a swarm is ready: its tracker knows every seeder, and every seeder a
 ``python -m btgames.agents.probe``, on the tracker's host, takes as talk.py has it:
 ``{"do": "ready", "tracker": "http://A:P/announce", "info_hash": HEX, "seeders": [[IP, PORT], ...], "within_s": 10}``,
 optionally ``"transport": "utp"`` for seeders that do not take TCP. The answer is ``{"waited_s": ...}``, or an error
-that says what was missing in the end.
+that says what was missing in the end. ``{"do": "accepted", "tracker": ..., "info_hash": ..., "within_s": 10}`` proves
+less, before there are seeders: that the tracker takes announces of this torrent.
 """
 
 from __future__ import annotations
@@ -51,16 +52,39 @@ def known_to(tracker: str, info_hash: bytes, timeout_s: float) -> int:
         NotReady: it did not answer, or not with a scrape.
 
     """
-    url = urlsplit(tracker)
-    path = url.path.replace("/announce", "/scrape")
-    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
     try:
-        connection.request("GET", f"{path}?info_hash={quote(info_hash, safe='')}")
-        files = bencode.decode(connection.getresponse().read())[b"files"]
+        files = _asked(tracker.replace("/announce", "/scrape"), info_hash, "", timeout_s)[b"files"]
         counts = files.get(info_hash, {b"complete": 0, b"incomplete": 0})
         return int(counts[b"complete"]) + int(counts[b"incomplete"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotReady(f"no scrape: {error}") from error
+
+
+def accepts(tracker: str, info_hash: bytes, timeout_s: float) -> None:
+    """
+    Announce a torrent, and at once as `stopped` (BEP 3), so that nobody stays registered.
+
+    Raises:
+        NotReady: the tracker did not answer, or refused it: opentracker reads its whitelist while it answers already.
+
+    """
+    peer = f"&peer_id={os.urandom(10).hex()}&port=1&uploaded=0&downloaded=0&left=1&compact=1"
+    try:
+        refusal = _asked(tracker, info_hash, peer, timeout_s).get(b"failure reason")
+        _asked(tracker, info_hash, f"{peer}&event=stopped", timeout_s)
+    except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+        raise NotReady(f"no answer to an announce: {error}") from error
+    if refusal is not None:
+        raise NotReady(f"refused an announce: {refusal!r}")
+
+
+def _asked(address: str, info_hash: bytes, more: str, timeout_s: float) -> Any:
+    """Return what a tracker answers to a GET, decoded."""
+    url = urlsplit(address)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
+    try:
+        connection.request("GET", f"{url.path}?info_hash={quote(info_hash, safe='')}{more}")
+        return bencode.decode(connection.getresponse().read())
     finally:
         connection.close()
 
@@ -120,6 +144,19 @@ def ready(request: dict[str, Any]) -> dict[str, Any]:
     return {"waited_s": time.monotonic() - begin}
 
 
+def accepted(request: dict[str, Any]) -> dict[str, Any]:
+    """Wait until the tracker takes announces of a torrent; return ``{}``. Raises NotReady at the deadline."""
+    tracker, info_hash = request["tracker"], bytes.fromhex(request["info_hash"])
+    missing = _until(
+        time.monotonic() + request["within_s"],
+        lambda timeout_s: accepts(tracker, info_hash, timeout_s),
+        f"the tracker {tracker}",
+    )
+    if missing:
+        raise NotReady(f"{missing}; after {request['within_s']} s")
+    return {}
+
+
 def _until(deadline: float, attempt: Callable[[float], None], what: str) -> str:
     """Try until it works or the deadline is over, at least once; return what is wrong in the end, or nothing."""
     while True:
@@ -135,7 +172,7 @@ def _until(deadline: float, attempt: Callable[[float], None], what: str) -> str:
 
 def main() -> None:
     """Answer until stdin ends."""
-    talk.serve({"ready": ready})
+    talk.serve({"ready": ready, "accepted": accepted})
 
 
 if __name__ == "__main__":
