@@ -1,22 +1,33 @@
 """
 Bittorrent Games: race BitTorrent clients, fairly and reproducibly.
 
-The map, top to bottom; imports go down only.
+The map, top to bottom; imports go down only. What stands beside this package: tasks.py, contestants/, scenarios/.
 
-==============================  =======================================================================
-tasks.py (beside this package)  the command line: names, help, defaults; no logic
-program.py, arguments.py        the invoke program over tasks.py: nearest names, exit statuses
-race.py, heat.py                the recipe: testbed -> install -> heats -> race card
-doctor.py, shell.py             ``check`` and ``shell``: the same testbed and swarm, other questions
-leaderboard.py, report/         race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
-swarm.py                        tracker and seeders of one heat, started and proven to answer
-crew.py, worker.py, contract.py a contestant's three functions: where they run, what they may use
-testbeds/                       what provides the hosts: ``local`` (namespaces of this machine)
-hosts/                          one Host protocol: run, start, put, get; NamespaceHost
-agents/                         programs that run on hosts: stopwatch, cell, tracker, probe, seeder
-scenario.py, contestant.py, payload.py, torrent.py, result.py, places.py, errors.py
-                                plain data and its files
-==============================  =======================================================================
+===============================================  ======================================================================
+tasks.py (beside this package)                   the command line: names, help, defaults; no logic
+program.py, arguments.py                         the invoke program over tasks.py: nearest names, exit statuses
+race.py, header.py, dry_run.py, progress.py      the recipe: testbed -> install -> heats -> race card; what it shows
+doctor.py, doctor_machine.py,                    ``check``: the machine in words, or a contestant by a tiny heat
+  doctor_contestant.py, finding.py, hints.py
+shell.py, shell_words.py, pseudo_terminal.py     ``shell``: the client host of a heat, with a terminal
+listing.py, development.py                       ``contestants`` and ``scenarios``; ``test``, ``lint`` and ``bench``
+leaderboard.py, row.py, history.py, report/      race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
+ground.py                                        testbed and swarm as heats find them: mended where they failed
+heat.py, verdict.py, remains.py, keep.py         one heat: its steps, its outcome, what it leaves behind
+swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
+installing.py                                    contestants, each into a directory of its own
+wrapper.py, worker.py, contract.py               a contestant's three functions: where they run, what they may use
+containment.py                                   a contestant's commands: in a cell, unprivileged
+testbeds/                                        what provides the hosts: ``local`` (namespaces of this machine)
+hosts/                                           one Host protocol: run, start, put, get; NamespaceHost
+agents/                                          programs that run on hosts: stopwatch, cell, tracker, probe, seeder
+contestant.py                                    who races: entries and modules, read, not run
+scenario.py, scenario_parts.py,                  a scenario and its file, all mistakes told at once
+  strict_model.py, strict_yaml.py
+result.py, machine.py                            the race card and its facts
+payload.py, torrent.py                           a payload from its seed, its marks, its torrent
+places.py, caller.py, interrupts.py, errors.py   paths, owners, how a command ends, what a user is told
+===============================================  ======================================================================
 """
 
 __version__ = "0.1.0"
