@@ -81,12 +81,12 @@ def drain(connection: socket.socket, wanted: int) -> None:
         wanted -= got
 
 
-def leech(port: int, wanted: torrent.Torrent) -> None:
-    """Download a payload from a seeder over TCP, and throw it away."""
-    blocks = ((b.start, b.length) for b in payload.segments([("", wanted.size)], payload.BLOCK))
-    with socket.create_connection((HERE, port), 10) as connection:
+def leech(address: str, port: int, info_hash: str, size: int, piece_size: int = PIECE) -> None:
+    """Download a payload from a seeder over TCP, and throw it away: the least that a peer can do."""
+    blocks = ((b.start, b.length) for b in payload.segments([("", size)], payload.BLOCK))
+    with socket.create_connection((address, port), 10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else some requests wait 40 ms for an ACK
-        hello = b"\x13BitTorrent protocol" + bytes(8) + bytes.fromhex(wanted.info_hash) + b"-BG0001-" + os.urandom(12)
+        hello = b"\x13BitTorrent protocol" + bytes(8) + bytes.fromhex(info_hash) + b"-BG0001-" + os.urandom(12)
         connection.sendall(hello + struct.pack(">IB", 1, 2))
         drain(connection, 68)
         while True:  # its bitfield and such, until it unchokes
@@ -94,29 +94,31 @@ def leech(port: int, wanted: torrent.Torrent) -> None:
             drain(connection, length - 1)
             if kind == 1:
                 break
-        asked = ask(connection, itertools.islice(blocks, PIPELINE))
+        asked = ask(connection, piece_size, itertools.islice(blocks, PIPELINE))
         while asked:
             batch = asked[: PIPELINE // 8]
             drain(connection, sum(batch) + HEADER * len(batch))
-            asked = asked[len(batch) :] + ask(connection, itertools.islice(blocks, len(batch)))
+            asked = asked[len(batch) :] + ask(connection, piece_size, itertools.islice(blocks, len(batch)))
 
 
-def ask(connection: socket.socket, blocks: itertools.islice[tuple[int, int]]) -> list[int]:
+def ask(connection: socket.socket, piece_size: int, blocks: itertools.islice[tuple[int, int]]) -> list[int]:
     """Request blocks in one go; return their lengths."""
     asked = list(blocks)
-    requests = [struct.pack(">IBIII", 13, 6, start // PIECE, start % PIECE, length) for start, length in asked]
+    requests = [
+        struct.pack(">IBIII", 13, 6, start // piece_size, start % piece_size, length) for start, length in asked
+    ]
     connection.sendall(b"".join(requests))
     return [length for _, length in asked]
 
 
-def fetch(port: int, wanted: torrent.Torrent) -> None:
+def fetch(address: str, port: int, name: str, size: int) -> None:
     """Download a payload over HTTP, and throw it away."""
-    with socket.create_connection((HERE, port), 10) as connection:
-        connection.sendall(f"GET /{wanted.name} HTTP/1.0\r\n\r\n".encode())
+    with socket.create_connection((address, port), 10) as connection:
+        connection.sendall(f"GET /{name} HTTP/1.0\r\n\r\n".encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += connection.recv(1)
-        drain(connection, wanted.size)
+        drain(connection, size)
 
 
 def measure(size: int, memory: Path) -> Clock:
@@ -136,11 +138,11 @@ def measure(size: int, memory: Path) -> Clock:
             clock.lap("seeder: its copy")
             seeder.ask("seed", torrent=base64.b64encode(made.data).decode())
             clock.lap("seeder: torrent added")
-            leech(seeder.ready["port"], made)
+            leech(HERE, seeder.ready["port"], made.info_hash, size)
             clock.lap("seeder: download over TCP")
             web.ask("serve", folder=folder)
             clock.start()
-            fetch(web.ready["port"], made)
+            fetch(HERE, web.ready["port"], made.name, size)
             clock.lap("web: download")
             web.ask("forget")
             seeder.ask("forget")
