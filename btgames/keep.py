@@ -29,7 +29,7 @@ def make_ready(folder: Path) -> None:
         caller.make_folder(folder)
     except OSError as error:
         raise UserError(f"--keep {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise UserError(f"--keep {folder}: Permission denied")
 
 

@@ -68,8 +68,9 @@ class Race:
             self.out.add(result.contestant)
 
     def place(self) -> str:
-        """Say which heat of how many the last one was."""
-        return f"heat {len(self.done):>3} of {self.heats * len(self.contestants)}"
+        """Say which heat of how many the last one was; who is unsupported has none, one that is run again is one."""
+        begun = {(result.contestant, result.round) for result in self.done if result.contestant not in self.out}
+        return f"heat {len(begun):>3} of {self.heats * (len(self.contestants) - len(self.out))}"
 
 
 def command(
