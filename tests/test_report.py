@@ -178,6 +178,14 @@ def test_boards_of_other_machines_say_why_they_are_apart() -> None:
         assert len(re.findall(r"differ in:\s+machine\s+cpu", text)) == 2
 
 
+@pytest.mark.parametrize(("heats", "says"), [(1, "1 heat each"), (6, "6 heats each")])
+def test_heats_are_counted_in_words(heats: int, says: str) -> None:
+    """One heat is not called heats."""
+    race = card(header("a", heats=heats), finished("a", 1.0))
+
+    assert f", {says}" in report.render(leaderboard.boards([race]), "markdown")
+
+
 def test_cards_of_other_versions_are_named() -> None:
     """Races by another btgames or library share a board with a line that says so."""
     again = card(header("aria2", libraries={"libtorrent": "2.0"}), finished("aria2", 1.0))

@@ -76,7 +76,7 @@ def conditions(board: Board) -> Iterator[str]:
     yield plain(f"machine: {', '.join(facts) or 'unknown'}")
     for number, card in enumerate(board.cards, 1):
         name = "card" if len(board.cards) == 1 else f"card {number}"
-        yield plain(f"{name}: {card.path}, {card.header.heats} heats each{_missing(card)}")
+        yield plain(f"{name}: {card.path}, {_heats(card.header.heats)} each{_missing(card)}")
     if board.unlike:
         yield (
             f"Not ranked together with the other races of {plain(board.header.scenario)}; they differ in: "
@@ -119,6 +119,10 @@ def _where(board: Board, runs: Sequence[Run]) -> str:
         of_card = f" of card {card}" if len(board.cards) > 1 else ""
         told.append(f"round{'s' if len(rounds) > 1 else ''} {', '.join(rounds)}{of_card}")
     return "; ".join(told)
+
+
+def _heats(count: int) -> str:
+    return f"{count} heat{'' if count == 1 else 's'}"
 
 
 def _missing(card: RaceCard) -> str:
