@@ -27,7 +27,7 @@ def describe(loaded: Loaded, everyone: Sequence[Contestant], heats: int, out: Te
         f"hosts       tracker    {scenario.tracker}, link not shaped",
         *(f"            {_seeder(host)}" for host in scenario.seeder_hosts),
         f"            client     up {_rate(client.up_mbit)}, down {_rate(client.down_mbit)}",
-        f"heats       {heats} of each of {len(everyone)} contestants, {scenario.time_limit_s:g} s at most each",
+        f"heats       {heats} of each contestant, {scenario.time_limit_s:g} s at most each",
         "commands",
     ]
     lines += [f"            {one.label}: {_command(one)}" for one in everyone]

@@ -66,12 +66,14 @@ class Kept:
         (folder / "test.torrent").write_bytes(prepared.torrent.data)
         (folder / "referee.json").write_text(json.dumps(announces, indent=1) + "\n", encoding="utf-8")
         (folder / "client.log").write_bytes(client.run(["cat", "--", self._arena.log], check=False).out)
-        (folder / "capture.pcap").write_bytes(client.get(self._capture_path))
-        used = int(client.run(["du", "-s", "--block-size=1", into]).out.split()[0])
-        if used <= DOWNLOAD_BYTES:
+        # Nothing of this may spoil the heat's result: what is missing is kept as an empty file.
+        (folder / "capture.pcap").write_bytes(client.run(["cat", "--", self._capture_path], check=False).out)
+        (folder / "download.tar").unlink(missing_ok=True)
+        used = client.run(["du", "-s", "--block-size=1", into], check=False).out.split()
+        if not used or int(used[0]) <= DOWNLOAD_BYTES:
             # A tar archive: whatever names, links and modes a client made, nothing of it happens outside.
             # Packed by its name in the heat's own folder, as it may have been replaced by a symlink.
             packed = ["--directory", str(PurePosixPath(into).parent), PurePosixPath(into).name]
-            archive = client.run(["tar", "--create", "--sparse", *packed], check=False, timeout_s=300)
+            archive = client.run(["tar", "--create", "--file=-", "--sparse", *packed], check=False, timeout_s=300)
             (folder / "download.tar").write_bytes(archive.out)
         caller.give(*folder.iterdir())
