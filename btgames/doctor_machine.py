@@ -182,7 +182,7 @@ def links(down: float, up: float) -> Finding:
     wanted = GOODPUT * LINK_MBIT
     off = max(abs(rate / wanted - 1) for rate in (down, up))
     words = (
-        f"one of {LINK_MBIT:g} Mbit/s carries {down:.1f} down and {up:.1f} up of TCP's payload; {wanted:.1f} is right"
+        f"a link of {LINK_MBIT:g} Mbit/s carries {down:.1f} down and {up:.1f} up of TCP's payload; {wanted:.1f} is right"
     )
     if off <= NEARLY:
         return Finding(Mark.OK, "links", words)
