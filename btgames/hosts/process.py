@@ -138,7 +138,7 @@ class PipedProcess:
         self._stdin.close()
         status = self.wait(grace_s)
         if status is None and not self._waits:
-            self._popen.kill()
+            os.killpg(self._popen.pid, signal.SIGKILL)  # and its children, if they did not leave its group
             status = self._popen.wait()
         elif status is None:
             status = kill_session(self._popen)
