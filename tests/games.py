@@ -1,0 +1,286 @@
+"""Real races through the command line, as a user runs them, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import pytest
+
+from btgames import opentracker
+from btgames.hosts.process import processes
+from btgames.places import installed
+from btgames.result import Heat, RaceCard
+from btgames.testbeds.precheck import gather, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Found = TypeVar("Found")
+
+ROOT = Path(__file__).parent.parent
+CONTESTANTS = ROOT / "tests" / "contestants"
+SCENARIOS = ROOT / "tests" / "scenarios"
+FAKE = CONTESTANTS / "fake.py"
+SEEDS_ON = CONTESTANTS / "seeds_on.py"
+
+BTGAMES = (sys.executable, "-P", "-m", "btgames")  # the command line, as ./inv starts it
+DEADLINE_S = 30.0
+RACE_S = 150.0  # a race of some tiny heats, on a machine that is busy
+KINDS = ("pid", "mnt", "net", "ipc", "user", "uts")
+
+
+def fake(behaviour: str) -> str:
+    """Return the entry of a fake contestant, labelled as it behaves."""
+    return f"{behaviour}={FAKE}@{behaviour}"
+
+
+def need_namespaces() -> None:
+    """Skip the test where the machine gives no namespaces."""
+    reason = why_not(gather())
+    if reason:
+        pytest.skip(reason.replace("\n", " "))
+
+
+def need_opentracker() -> None:
+    """Skip the test where Debian's opentracker is not installed."""
+    if opentracker.find() is None:
+        pytest.skip(opentracker.NEEDED)
+
+
+def dice(seed: object) -> random.Random:
+    """Return random numbers that are the same for the same seed."""
+    return random.Random(str(seed))  # noqa: S311 - moments and victims, no secrets
+
+
+def wait_for(condition: Callable[[], Found], what: str, seconds: float = DEADLINE_S) -> Found:
+    """Return the first true value of a condition; fail when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+    return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+    card: Path
+    seconds: float
+
+    @cached_property
+    def heats(self) -> tuple[Heat, ...]:
+        """The heats of its race card, which is a whole one."""
+        card = RaceCard.read(self.card)
+        assert not card.warnings
+        return card.heats
+
+    def of(self, label: str) -> list[Heat]:
+        """Return the heats of one contestant."""
+        return [heat for heat in self.heats if heat.contestant == label]
+
+    def one(self, label: str) -> Heat:
+        """Return the only heat of a contestant."""
+        (heat,) = self.of(label)
+        return heat
+
+
+class Games:
+    """The command line, in a folder of its own, with a cache of installed things that all tests share."""
+
+    def __init__(self, folder: Path, cache: Path | None) -> None:
+        """`cache` is None for the user's own, which has real clients in it."""
+        self.folder = folder
+        self.cache = cache or installed().parent.parent
+        self.tmp = folder / "tmp"
+        self.tmp.mkdir()
+        self._number = 0
+
+    @classmethod
+    def of(cls, factory: pytest.TempPathFactory) -> Games:
+        """Return games in a new folder of pytest's."""
+        return cls(factory.mktemp("games"), factory.getbasetemp() / "cache")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What commands find in their environment."""
+        own = {"XDG_CACHE_HOME": str(self.cache), "TMPDIR": str(self.tmp), "PYTHONPATH": str(ROOT)}
+        return {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def start(self, *words: str, **extra: str) -> Running:
+        """Start a command of the command line, in a process group of its own, as a terminal does."""
+        self._number += 1
+        return Running(self.folder, self._number, words, {**self.environment, **extra})
+
+    def run(self, *words: str, timeout_s: float = RACE_S, **extra: str) -> Ran:
+        """Run a command to its end."""
+        with self.start(*words, **extra) as running:
+            return running.ended(timeout_s)
+
+    def start_race(self, *entries: str, scenario: str = "tiny", options: tuple[str, ...] = ()) -> Running:
+        """Start a race of these contestants."""
+        path = SCENARIOS / f"{scenario}.yaml"
+        card = self.folder / f"card-{self._number + 1}.jsonl"
+        who = [word for entry in entries for word in ("--contestant", entry)]
+        return self.start("race", "--scenario", str(path), *who, "--card", str(card), *options)
+
+    def race(self, *entries: str, scenario: str = "tiny", options: tuple[str, ...] = ()) -> Ran:
+        """Run a race to its end."""
+        with self.start_race(*entries, scenario=scenario, options=options) as running:
+            return running.ended(RACE_S)
+
+
+class Running:
+    """A command that runs. A context manager: at its end it is gone, whatever the test did."""
+
+    def __init__(self, folder: Path, number: int, words: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.card = folder / f"card-{number}.jsonl"
+        self._out, self._err = folder / f"out-{number}", folder / f"err-{number}"
+        self._began = time.monotonic()
+        argv = [*BTGAMES, *words]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._popen = subprocess.Popen(
+                argv,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the harness."""
+        return self._popen.pid
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._popen.poll() is not None
+
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._out.read_text(errors="replace")
+
+    def ended(self, timeout_s: float = DEADLINE_S) -> Ran:
+        """Wait until it ends."""
+        status = self._popen.wait(timeout_s)
+        seconds = time.monotonic() - self._began
+        return Ran(status, self.printed, self._err.read_text(errors="replace"), self.card, seconds)
+
+    def interrupt(self, number: int = signal.SIGINT) -> tuple[Ran, float]:
+        """Signal the process group, as Ctrl-C does; return what came of it, and the seconds until it had ended."""
+        began = time.monotonic()
+        os.killpg(self._popen.pid, number)
+        return self.ended(), time.monotonic() - began
+
+    def recorded(self) -> int:
+        """Return how many heats its race card has by now."""
+        return max(0, self.card.read_bytes().count(b"\n") - 1) if self.card.exists() else 0
+
+    def find(self, part: str) -> int | None:
+        """Return the youngest process of the race whose command line has this pattern in it; None if there is none."""
+        return next((pid for pid in reversed(family(self.pid)) if re.search(part, command_line(pid))), None)
+
+    def behaving(self) -> set[str]:
+        """Return the behaviours of fakes that are alive at the moment."""
+        words = [command_line(pid).partition("_behaviours.py ")[2].split() for pid in family(self.pid)]
+        return {found[0] for found in words if found}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The kernel ends what the harness has started: that is one of the promises under test.
+        self._popen.kill()
+        self._popen.wait()
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it, zombies aside; the eldest first."""
+    children: dict[int, list[int]] = {}
+    for entry in processes():
+        if entry.state != "Z":
+            children.setdefault(entry.parent, []).append(entry.pid)
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return a process's command line; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+class Traces:
+    """What a race is made of, as the kernel numbers it: seen while it runs, looked for afterwards."""
+
+    def __init__(self) -> None:
+        self._mine = {kind: _link(os.getpid(), kind) for kind in KINDS}
+        self._namespaces: set[str] = set()
+        self._born: dict[int, str] = {}  # process id -> start time
+
+    def see(self, pid: int) -> list[int]:
+        """Note what a running race consists of at the moment; return its processes."""
+        members = family(pid)
+        for member in members:
+            if born := _born(member):
+                self._born[member] = born
+            for kind in KINDS:
+                link = _link(member, kind)
+                if link and link != self._mine[kind]:
+                    self._namespaces.add(link)
+        return members
+
+    def left(self) -> list[str]:
+        """Return the living that are of it, by name: seen before, or in one of its namespaces."""
+        found = []
+        for entry in processes():
+            known = self._born.get(entry.pid)
+            old = known is not None and known == _born(entry.pid)
+            inside = any(_link(entry.pid, kind) in self._namespaces for kind in KINDS)
+            if entry.state != "Z" and (old or inside):
+                found.append(f"{entry.pid} {command_line(entry.pid)}")
+        return found
+
+
+def _link(pid: int, kind: str) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+    except OSError:  # ended, or somebody else's
+        return ""
+
+
+def _born(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def machine() -> dict[str, object]:
+    """Return what a race could have changed on the machine itself."""
+    return {
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "run": sorted(path.name for path in Path("/run").iterdir()),
+    }
