@@ -203,7 +203,7 @@ def _apt(packages: Sequence[str]) -> None:
         # The one thing that a dying harness leaves to finish: an interrupted dpkg is worse than a late one. Hence no
         # subprocess.run, which kills what it waits for on Ctrl-C. Sudo needs the terminal, to ask for a password.
         process = subprocess.Popen(argv, env=environment, start_new_session=argv[0] != "sudo")
-    except FileNotFoundError as error:
+    except OSError as error:
         raise GamesError(
             f"{error.filename} is not here: install {' '.join(packages)} the way this system does"
         ) from error
