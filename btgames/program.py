@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import io
 import os
 import select
 import sys
@@ -148,6 +149,9 @@ def load_tasks() -> Collection:
 
 def main() -> None:
     """Run the command line of this process: the entry point."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal speaks UTF-8, and a label may hold any letter.
+        sys.stdout.reconfigure(errors="backslashreplace")
     in_clone = (places.TASKS.parent / "inv").exists()
     Program(
         load_tasks(),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from modules import entry
@@ -82,3 +85,13 @@ def test_nothing_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     assert described("small", one)[-1].endswith("mine: get DESK/test.torrent INTO")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_terminal_that_cannot_write_a_label_gets_it_spelt_out(tmp_path: Path) -> None:
+    """Where the output takes ASCII only, other letters come as escapes; that is no reason to fail."""
+    entry(tmp_path)
+    argv = [sys.executable, "-m", "btgames", "race", "--dry-run", "--contestant", f"süd={tmp_path}/mine.py"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(argv, capture_output=True, env=environment, check=False, cwd=places.PACKAGE.parent)
+    assert done.returncode == 0, done.stderr
+    assert rb"s\xfcd: get DESK/test.torrent INTO" in done.stdout
