@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SAMPLE_S = 0.02
 """Seconds between two looks at the memory of what runs inside."""
 
+COPY_BYTES = 4 << 20
+"""What the command's process may take beyond what PID 1 has, on its way from the fork to the exec."""
+
 CHUNK_BYTES = 65_536
 
 
@@ -47,6 +50,8 @@ class Warden:
         output, output_in = os.pipe()
         # Whoever runs inside may open this pipe too, and take away what it has just been said to hold.
         os.set_blocking(output, False)
+        if self._spec.uid is not None:
+            os.fchown(output_in, self._spec.uid, self._spec.uid)  # or it could not open /dev/stdout
         started = cell_command.start(self._spec, partial(_redirect, output_in))
         os.close(output_in)
         if started.at_s is None:
@@ -113,15 +118,16 @@ class Warden:
         now = time.monotonic()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         # The largest process (KiB) sees a peak that fell between two samples; but the command's process was a copy
-        # of this one before its exec, and the kernel does not forget that.
+        # of this one before its exec, and a little more, and the kernel does not forget that.
         largest = usage.ru_maxrss * 1024
+        copy = self._own_rss + COPY_BYTES
         say(
             {
                 "event": "empty",
                 "at_s": now,
                 "cpu_user_s": usage.ru_utime,
                 "cpu_system_s": usage.ru_stime,
-                "peak_rss_bytes": max(self._memory.peak_rss, largest if largest > self._own_rss else 0),
+                "peak_rss_bytes": max(self._memory.peak_rss, largest if largest > copy else 0),
                 "limit": self._limit,
             }
         )

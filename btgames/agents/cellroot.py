@@ -82,7 +82,11 @@ def _bind(root: str, path: str, *, read_only: bool) -> None:
     elif not os.path.exists(target):
         os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    kernel.mount(path, target, flags=kernel.MS_BIND | kernel.MS_REC)
+    _bind_over(path, target, read_only=read_only)
+
+
+def _bind_over(source: str, target: str, *, read_only: bool) -> None:
+    kernel.mount(source, target, flags=kernel.MS_BIND | kernel.MS_REC)
     kernel.restrict(target, read_only=read_only)
 
 
@@ -93,6 +97,10 @@ def _small_places(root: str, uid: int | None, tmp_bytes: int) -> None:
         os.mkdir(f"{root}/{name}", 0o755)
     # hidepid=2: for a process, others that it may not trace do not exist, PID 1 above all (proc(5)).
     kernel.mount("proc", f"{root}/proc", "proc", safe | kernel.MS_NOEXEC, "hidepid=2")
+    for name in ("keys", "key-users"):
+        # Without root, keys of the user's that any process of the user may read would be named here.
+        if os.path.exists(f"{root}/proc/{name}"):
+            kernel.mount("/dev/null", f"{root}/proc/{name}", flags=kernel.MS_BIND)
     kernel.mount("tmpfs", f"{root}/dev", "tmpfs", kernel.MS_NOSUID, "size=64k,nr_inodes=64,mode=755")
     for name in _DEVICES:
         path = f"{root}/dev/{name}"
@@ -121,4 +129,4 @@ def _identity(root: str, uid: int) -> None:
         source = f"{root}/run/{name}"
         with open(source, "w", encoding="ascii") as file:
             file.write(text)
-        kernel.mount(source, f"{root}/etc/{name}", flags=kernel.MS_BIND)
+        _bind_over(source, f"{root}/etc/{name}", read_only=True)
