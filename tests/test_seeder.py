@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import libtorrent
 import pytest
+from bt_clients import PATIENCE_S, PROJECT, Agent, agent, until
 
 from btgames import payload, torrent
 from btgames.agents.probe import NotReady, shake_hands
 from btgames.agents.seeder import Seeder, tcp_sockets
-from tests.bt_clients import PATIENCE_S, PROJECT, Agent, agent, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

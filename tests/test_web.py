@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from bt_clients import PATIENCE_S, PROJECT, Agent, agent, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btgames.agents.web import CONNECTIONS, part
-from tests.bt_clients import PATIENCE_S, PROJECT, Agent, agent, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
