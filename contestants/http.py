@@ -4,7 +4,6 @@ http: a plain download from an HTTP server on the seeder, the yardstick of what 
 No BitTorrent client. https://www.rfc-editor.org/rfc/rfc9110
 """
 
-import json
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,17 +22,14 @@ def install(host: Host, version: str = "1") -> None:
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
     host.put(Path(__file__).with_name("_http_fetch.py").read_bytes(), "fetch.py")
-    parts = [_part(*source) for source in torrent.sources]
-    return host.put(json.dumps(parts), "parts.json")
+    return host.put("".join(_line(*source) for source in torrent.sources), "parts")
 
 
-def _part(server: str, path: str, offset: int, length: int) -> tuple[str | None, int | None, str, str, int]:
-    """Return what the script needs of a part: address, port, the whole request, and where it belongs."""
+def _line(server: str, path: str, offset: int, length: int) -> str:
+    """Return what the script needs of a part: address, port, URL's path, range of bytes, file."""
     url = urlsplit(server)
-    wanted = f"Range: bytes={offset}-{offset + length - 1}"
-    request = f"GET /{quote(path)} HTTP/1.1\r\nHost: {url.netloc}\r\n{wanted}\r\nConnection: close\r\n\r\n"
-    return url.hostname, url.port, request, path, offset
+    return f"{url.hostname}\t{url.port}\t/{quote(path)}\t{offset}-{offset + length - 1}\t{path}\n"
 
 
 def download(torrentfile: str, into: str) -> Command:
-    return Command("python3", "-I", Path(torrentfile).with_name("fetch.py"), torrentfile, into)
+    return Command("python3", "-I", "-S", Path(torrentfile).with_name("fetch.py"), torrentfile, into)
