@@ -19,7 +19,7 @@ from btgames.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from btgames.heat import Racer
+    from btgames.arena import Racer
     from btgames.result import Heat
     from btgames.scenario import Scenario
     from btgames.testbeds.local import LocalTestbed

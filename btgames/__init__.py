@@ -13,7 +13,8 @@ shell.py, shell_words.py, pseudo_terminal.py     ``shell``: the client host of a
 listing.py, development.py                       ``contestants`` and ``scenarios``; ``test``, ``lint`` and ``bench``
 leaderboard.py, row.py, history.py, report/      race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
 ground.py                                        testbed and swarm as heats find them: mended where they failed
-heat.py, verdict.py, remains.py, keep.py         one heat: its steps, its outcome, what it leaves behind
+heat.py, timing.py, verdict.py,                  one heat: its steps, time and outcome, what it leaves behind
+  remains.py, keep.py, arena.py                  and the folder that it may fill
 swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
 installing.py                                    contestants, each into a directory of its own
 wrapper.py, worker.py, contract.py               a contestant's three functions: where they run, what they may use

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from btgames.arena import Arena, Racer
     from btgames.containment import Cell
     from btgames.contestant import Contestant
-    from btgames.heat import Arena, Racer
     from btgames.hosts.namespace import NamespaceHost
     from btgames.progress import Show
     from btgames.result import Heat

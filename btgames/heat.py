@@ -2,62 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from btgames import containment
+from btgames import timing
+from btgames.arena import cell_of, clean_folder, hand_over
 from btgames.errors import HostError, Unsupported
 from btgames.result import Announce, Heat, Outcome
 from btgames.verdict import judge
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from btgames.containment import Cell
-    from btgames.contestant import Contestant
+    from btgames.arena import Arena, Racer
     from btgames.hosts import Process
-    from btgames.hosts.namespace import NamespaceHost
-    from btgames.installing import Installed
-    from btgames.scenario import Scenario
     from btgames.swarm import Prepared, Swarm
-    from btgames.wrapper import Argv, Wrapper
+    from btgames.timing import Watcher
 
 LOG_TAIL_BYTES = 2000
 """Of the client's log, in the race card; `--keep` keeps more."""
 
 REASON_LENGTH = 800
 """Characters of a reason; of a longer one, beginning and end."""
-
-STOP_S = 1.5
-"""How long a stopwatch may take to tell its result after it was told to stop."""
-
-MARGIN_S = 60.0
-"""Seconds over time limit and grace after which a stopwatch that has told nothing is taken for dead."""
-
-
-@dataclass(frozen=True)
-class Racer:
-    """A contestant that is ready to race."""
-
-    contestant: Contestant
-    wrapper: Wrapper
-    installed: Installed
-    version: str
-
-
-class Watcher(Protocol):
-    """Who looks on while a heat runs."""
-
-    def moved(self, elapsed_s: float, blocks_right: int, rx_bytes: int) -> None:
-        """Be told how far the running heat is, about ten times a second."""
 
 
 class Keeper(Protocol):
@@ -68,38 +37,6 @@ class Keeper(Protocol):
 
     def keep(self, name: str, prepared: Prepared, into: str, announces: list[dict[str, Any]]) -> None:
         """Copy log, torrent, download and the tracker's log away."""
-
-
-@dataclass(frozen=True)
-class Arena:
-    """What all heats of a race have in common."""
-
-    client: NamespaceHost
-    scenario: Scenario
-    one_clock: bool  # whether tracker and client share CLOCK_MONOTONIC
-    uid: int | None  # what contestants run as; None in a user namespace
-    rng: random.Random  # of seeds and marks; secret from contestants
-    interface: str = "eth0"
-
-    @property
-    def folder(self) -> str:
-        """The heat's own small file system: what a contestant can fill."""
-        return f"{self.client.folder}/heat"
-
-    @property
-    def into(self) -> str:
-        """The download directory."""
-        return f"{self.folder}/into"
-
-    @property
-    def desk(self) -> str:
-        """Where torrent and settings of a client lie."""
-        return f"{self.folder}/desk"
-
-    @property
-    def log(self) -> str:
-        """What the client prints; out of its reach."""
-        return f"{self.client.folder}/client.log"
 
 
 def run(
@@ -122,7 +59,7 @@ def run(
     seed = arena.rng.randbytes(16)
     fields: dict[str, Any] = {"payload_seed": seed.hex(), "payload_bytes": arena.scenario.payload.size}
     try:
-        with _stopwatch(arena) as stopwatch:
+        with timing.stopwatch(arena) as stopwatch:
             prepared = swarm.prepare(arena.scenario, seed, arena.rng)
             fields["info_hash"] = prepared.torrent.info_hash
             name = f"{round_}-{racer.contestant.label}"
@@ -160,109 +97,17 @@ def _race(
         torrentfile = racer.wrapper.torrentfile(arena.client, cell, arena.desk, torrent)
         command = racer.wrapper.download(torrentfile, arena.into)
         hand_over(arena)
-        spec = stopwatch_spec(arena, racer, cell, command, prepared)
+        spec = timing.spec_of(arena, racer, cell, command, prepared)
         if keeper is None:
-            facts = _measure(stopwatch, spec, swarm, watcher)
+            facts = timing.measure(stopwatch, spec, swarm, watcher)
         else:
             with keeper.capture():
-                facts = _measure(stopwatch, spec, swarm, watcher)
+                facts = timing.measure(stopwatch, spec, swarm, watcher)
     announces = swarm.announces()
     complaints = swarm.complaints()
     if keeper is not None:
         keeper.keep(name, prepared, arena.into, announces)
     return _result(arena, facts, announces, complaints)
-
-
-def cell_of(arena: Arena, racer: Racer) -> Cell:
-    """Return the cell of a contestant's commands: its installed things read-only, the heat's folder writable."""
-    cell = containment.cell_on(arena.client, arena.uid, racer.installed.folder)
-    return containment.with_paths(cell, read_only=racer.installed.read_only, writable=(arena.folder,))
-
-
-def stopwatch_spec(arena: Arena, racer: Racer, cell: Cell, command: Argv, prepared: Prepared) -> dict[str, Any]:
-    """Return what agents/stopwatch.py wants to know."""
-    torrent, scenario = prepared.torrent, arena.scenario
-    return {
-        "cell_argv": list(cell.argv),
-        "cell": cell.spec(),
-        "command": cell.command(command.argv, command.env, command.cwd or arena.into),
-        "log": arena.log,
-        "into": arena.into,
-        "files": [list(file) for file in torrent.layout],
-        "marks": base64.b64encode(prepared.marks).decode(),
-        "piece_size": torrent.piece_size,
-        "pieces": base64.b64encode(torrent.pieces).decode(),
-        "time_limit_s": scenario.time_limit_s,
-        "exit_grace_s": scenario.exit_grace_s,
-        "exits": racer.contestant.exits,
-        "interface": arena.interface,
-    }
-
-
-@contextmanager
-def _stopwatch(arena: Arena) -> Iterator[Process]:
-    """Start a stopwatch, whose interpreter is up by the time that there is something to measure; end it."""
-    process = arena.client.start([arena.client.python, "-m", "btgames.agents.stopwatch"])
-    try:
-        yield process
-    finally:
-        # When its stdin ends it ends the contestant and everything that this left behind.
-        process.stop(grace_s=STOP_S)
-
-
-def _measure(process: Process, spec: Mapping[str, Any], swarm: Swarm, watcher: Watcher) -> dict[str, Any]:
-    """Have the stopwatch measure, and return its result; a swarm that dies meanwhile ends the heat at once."""
-    try:
-        process.send(json.dumps(spec).encode() + b"\n", 30.0)
-    except OSError as error:
-        raise HostError(f"client: the stopwatch took no spec: {error}") from error
-    deadline = time.monotonic() + spec["time_limit_s"] + spec["exit_grace_s"] + MARGIN_S
-    while (message := _next(process, deadline)) is not None:
-        if message["event"] == "result":
-            return message
-        watcher.moved(message["elapsed_s"], message["blocks_right"], message["rx_bytes"] or 0)
-        if not swarm.alive:
-            raise HostError(swarm.complaints() or "the swarm died")
-    raise HostError(f"client: the stopwatch died: {process.last_words() or 'it said nothing'}")
-
-
-def _next(process: Process, deadline: float) -> dict[str, Any] | None:
-    """Return the stopwatch's next message; None when it is dead or silent for too long."""
-    line = process.receive(max(0.0, deadline - time.monotonic()))
-    if not line or not line.endswith(b"\n"):
-        return None
-    message: dict[str, Any] = json.loads(line)
-    return message
-
-
-@contextmanager
-def clean_folder(arena: Arena) -> Iterator[None]:
-    """Give the heat a file system of its own: room for the payload twice and some, nothing of earlier heats."""
-    size = room_bytes(arena.scenario)
-    owner = "0" if arena.uid is None else str(arena.uid)
-    host = arena.client
-    host.run(["mkdir", "-p", arena.folder])
-    # An inode takes the kernel's memory, however empty: one for each page is enough for anyone.
-    options = f"size={size},nr_inodes={size >> 12},mode=755,nosuid,nodev"
-    host.run(["mount", "-t", "tmpfs", "-o", options, "heat", arena.folder])
-    try:
-        host.run(["install", "-d", "-o", owner, "-g", owner, arena.into, arena.desk])
-        yield
-    finally:
-        # Should it fail, the heat's result stands: the next heat mounts over it, or finds that the host is gone.
-        with contextlib.suppress(HostError):
-            host.run(["umount", "--lazy", arena.folder])
-
-
-def room_bytes(scenario: Scenario) -> int:
-    """Return the size of a heat's file system: some clients keep what they have received twice for a while."""
-    return 2 * scenario.payload.size + (64 << 20)
-
-
-def hand_over(arena: Arena) -> None:
-    """Give what the harness has put on the desk to the contestant, which may want to write beside it."""
-    if arena.uid is not None:
-        arena.client.run(["chown", "-hR", f"{arena.uid}:{arena.uid}", arena.desk])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from btgames.heat import Arena
+    from btgames.arena import Arena
     from btgames.swarm import Prepared
 
 DOWNLOAD_BYTES = 1 << 30

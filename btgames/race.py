@@ -32,8 +32,8 @@ from btgames.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from btgames.arena import Racer
     from btgames.contestant import Contestant
-    from btgames.heat import Racer
     from btgames.scenario import Loaded
     from btgames.testbeds.local import LocalTestbed
 

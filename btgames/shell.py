@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from btgames import containment, contestant, heat, installing, places, pseudo_terminal
+from btgames import containment, contestant, installing, places, pseudo_terminal
 from btgames import scenario as scenarios
+from btgames.arena import cell_of, clean_folder, hand_over
 from btgames.contract import NeedsPackages
 from btgames.errors import TestbedError, Unsupported, UserError
 from btgames.ground import Ground, local_testbed, ready
@@ -31,8 +32,8 @@ from btgames.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from btgames.arena import Racer
     from btgames.contestant import Contestant
-    from btgames.heat import Racer
     from btgames.testbeds.local import LocalTestbed
 
 
@@ -79,7 +80,7 @@ def _prepare(testbed: LocalTestbed, ground: Ground, racer: Racer | None, stack: 
     arena, swarm, client = ground.arena, ground.swarm(), ground.arena.client
     prepared = swarm.prepare(arena.scenario, arena.rng.randbytes(16), arena.rng)
     stack.enter_context(swarm.heat(prepared))
-    stack.enter_context(heat.clean_folder(arena))
+    stack.enter_context(clean_folder(arena))
     served = stack.enter_context(swarm.served(prepared))
     download = None
     if racer is None:
@@ -87,11 +88,11 @@ def _prepare(testbed: LocalTestbed, ground: Ground, racer: Racer | None, stack: 
         torrentfile = f"{arena.desk}/test.torrent"
         client.put(prepared.torrent.data, torrentfile)
     else:
-        cell = heat.cell_of(arena, racer)
+        cell = cell_of(arena, racer)
         given = served if racer.contestant.yardstick else prepared.torrent
         torrentfile = racer.wrapper.torrentfile(client, cell, arena.desk, given)
         download = racer.wrapper.download(torrentfile, arena.into)
-    heat.hand_over(arena)
+    hand_over(arena)
     return Place(arena, testbed.hosts, swarm, prepared, served, torrentfile, cell, racer, download)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from btgames.arena import Arena, Racer
     from btgames.containment import Cell
-    from btgames.heat import Arena, Racer
     from btgames.hosts import Host
     from btgames.swarm import Prepared, Swarm
     from btgames.torrent import Torrent

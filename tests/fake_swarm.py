@@ -10,7 +10,7 @@ from fakes import FakeHost
 
 from btgames import places, scenario
 from btgames.agents.stopwatch import Facts
-from btgames.heat import Arena, Racer
+from btgames.arena import Arena, Racer
 from btgames.installing import Installed
 from btgames.wrapper import Argv
 

@@ -16,9 +16,9 @@ from modules import entry
 from test_ground import FakeTestbed
 
 from btgames import race
+from btgames.arena import Racer
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, TestbedError, Unsupported, UserError
-from btgames.heat import Racer
 from btgames.installing import Installed
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
 

@@ -1,8 +1,9 @@
 """
 Looks at a directory when nobody writes there any more: what lies in it, and is it the payload?
 
-Stdin is the spec (`Spec`). Stdout gets one JSON object: ``blocks_right`` of ``blocks`` of 16 KiB; ``wrong_pieces``, null
-where nothing has its final name; ``files``, path and bytes of some of what is there. What lies there is not trusted.
+Stdin is the spec (`Spec`). Stdout gets one JSON object: ``blocks_right`` of ``blocks`` of 16 KiB; ``wrong_pieces``,
+null where nothing has its final name; ``files``, path and bytes of some of what is there. What lies there is not
+trusted.
 """
 
 from __future__ import annotations
