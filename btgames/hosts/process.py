@@ -33,13 +33,15 @@ class Entry(NamedTuple):
 
 def processes() -> Iterator[Entry]:
     """Give all processes of this machine that there are at the moment."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in parentheses, may hold anything.
-            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:  # ended meanwhile
-            continue
-        yield Entry(int(stat.parent.name), fields[0], int(fields[1]), int(fields[3]))
+    # Not a glob: that looks at each file first, and fails when its process ends in that instant.
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                # The name, in parentheses, may hold anything.
+                fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            except OSError:  # ended meanwhile
+                continue
+            yield Entry(int(process.name), fields[0], int(fields[1]), int(fields[3]))
 
 
 def kill_session(popen: subprocess.Popen[bytes]) -> int:
