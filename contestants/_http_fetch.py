@@ -1,5 +1,5 @@
 """
-Fetch a payload over HTTP: ``fetch.py PARTS INTO``. A line of PARTS has address, port, URL's path, range, file, and tabs.
+Fetch a payload over HTTP: ``fetch.py PARTS INTO``. A line of PARTS: address, port, URL path, range, file; by tabs.
 
 On a bare socket, without http.client, json and pathlib: to import these takes 2 % of the time that `medium` takes.
 """
