@@ -16,7 +16,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._figures import Figure, load, show, track
-from btgames import heat
+from btgames import heat, timing
 from btgames.swarm import Swarm
 from btgames.wrapper import Wrapper
 
@@ -33,8 +33,8 @@ STEPS: tuple[tuple[str, Any, str, bool], ...] = (
     ("payload, hashes, marks", Swarm, "prepare", True),
     ("swarm proven to answer", heat, "clean_folder", False),
     ("download directory", Wrapper, "torrentfile", False),
-    ("contestant's module", heat, "stopwatch_spec", False),
-    ("stopwatch and cell", heat, "_measure", True),  # up to the exec, which its result tells
+    ("contestant's module", timing, "spec_of", False),
+    ("stopwatch and cell", timing, "measure", True),  # up to the exec, which its result tells
 )
 VERIFIED = "marks and hashes again"
 CLEARED = "log, record, clearing up"
