@@ -48,8 +48,8 @@ def run(argv: Sequence[str], env: Mapping[str, str], keys: int, screen: int) -> 
         raise
     finally:
         os.close(theirs)
-    resized = signal.signal(signal.SIGWINCH, lambda *_: _same_size(keys, ours))
     try:
+        signal.signal(signal.SIGWINCH, lambda *_: _same_size(keys, ours))
         tty.setraw(keys)
         _relay(keys, screen, ours)
         # Nobody holds the inner terminal any more. Those who were in between end in a moment.
@@ -57,7 +57,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], keys: int, screen: int) -> 
             return program.wait(1.0)
     finally:
         termios.tcsetattr(keys, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGWINCH, resized)
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
         status = kill_session(program)
         os.close(ours)
     return status

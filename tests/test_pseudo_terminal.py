@@ -128,11 +128,13 @@ def test_an_exception_ends_the_program(user: User, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     old = signal.signal(signal.SIGUSR1, interrupt)
+    typing = user.types_when("ready", "\n")
     try:
         with pytest.raises(KeyboardInterrupt):
-            user.runs("sh", "-c", f"echo $$ > {pid}; kill -USR1 {os.getpid()}; exec sleep 1000")
+            user.runs("sh", "-c", f"echo $$ > {pid}; echo ready; read x; kill -USR1 {os.getpid()}; exec sleep 1000")
     finally:
         signal.signal(signal.SIGUSR1, old)
+    typing.join()
     assert termios.tcgetattr(user.keys) == before
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(pid.read_text(encoding="ascii")), 0)
