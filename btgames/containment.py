@@ -45,6 +45,7 @@ _MEMORY_BYTES = 4 << 30  # of all that runs in a cell together, at most; less wh
 
 # Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use.
 _PASSING_UIDS = (61184, 65519)
+_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,26 @@ class Cell:
         return {"argv": list(argv), "env": {**base, **env}, "cwd": cwd}
 
 
-def passing_uid(rng: random.Random) -> int:
-    """Return an unprivileged uid that hardly anybody uses: a race's own, so that its limits are its own."""
-    return rng.randint(*_PASSING_UIDS)
+def passing_uid(rng: random.Random) -> int | None:
+    """Return an unprivileged uid that hardly anybody uses, a race's own; None without the rights to become it."""
+    uid = rng.randint(*_PASSING_UIDS)
+    return uid if _may_become(uid) else None
+
+
+def _may_become(uid: int) -> bool:
+    """Tell whether this is root, and not just of a user namespace that has no such uid."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
+    return os.geteuid() == 0 and any(int(first) <= uid < int(first) + int(count) for first, _, count in ranges)
 
 
 def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
     """Return a cell on this machine, its network included, whose `installed` is writable: for an install."""
     argv: tuple[str, ...] = (sys.executable, "-m", "btgames.agents.cell")
-    uid = None
-    if os.geteuid() == 0:
-        # Under sudo an install belongs to who called it; else to nobody in particular.
-        uid, _ = caller.uid_gid() or (65534, 65534)
-    else:
-        argv = ("unshare", *USER_NAMESPACE, "--", *argv)
+    # Under sudo an install belongs to who called it; else to nobody in particular.
+    uid, _ = caller.uid_gid() or (_NOBODY, _NOBODY)
     return Cell(
-        argv,
-        uid,
+        argv if os.geteuid() == 0 else ("unshare", *USER_NAMESPACE, "--", *argv),
+        uid if _may_become(uid) else None,
         str(installed),
         read_only=tuple(read_only),
         writable=(str(installed),),

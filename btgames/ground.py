@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import secrets
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from btgames import containment, heat, installing, opentracker, places
+from btgames.arena import Arena, Racer, room_bytes
 from btgames.errors import TestbedError, Unsupported
-from btgames.heat import Arena, Racer
 from btgames.keep import Kept
 from btgames.result import Outcome
 from btgames.scenario_parts import Payload
@@ -22,9 +21,9 @@ from btgames.testbeds.local import LocalTestbed
 
 if TYPE_CHECKING:
     from btgames.contestant import Contestant
-    from btgames.heat import Watcher
     from btgames.result import Heat
     from btgames.scenario import Scenario
+    from btgames.timing import Watcher
     from btgames.wrapper import Wrapper
 
 WARM_UP_BYTES = 2_000_000
@@ -44,7 +43,7 @@ class Ground:
         self._swarm: Swarm | None = None
         # Nothing that a contestant sees tells it a seed or a mark to come.
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - see above
-        uid = containment.passing_uid(rng) if os.geteuid() == 0 else None
+        uid = containment.passing_uid(rng)
         self.arena = Arena(testbed.hosts["client"], scenario, testbed.one_clock, uid, rng)
         self._kept = None if keep is None else Kept(keep, self.arena)
 
@@ -128,7 +127,7 @@ def warm_up_scenario(scenario: Scenario) -> Scenario:
 
 def memory_bytes(scenario: Scenario) -> int:
     """Return the most that all files of a race on this scenario take: each seeder's copy, and a heat's folder."""
-    return len(scenario.seeder_hosts) * scenario.payload.size + heat.room_bytes(scenario) + (32 << 20)
+    return len(scenario.seeder_hosts) * scenario.payload.size + room_bytes(scenario) + (32 << 20)
 
 
 def local_testbed(scenario: Scenario) -> LocalTestbed:

@@ -98,7 +98,7 @@ class ModuleHost:
         if not Path(path).is_absolute():
             raise ValueError(f"needs: {path} is no absolute path")
         if not Path(path).is_relative_to("/usr") and path not in self.needed:
-            if len(Path(path).parts) < 3 or Path(path) == Path.home():  # noqa: PLR2004 - "/", "/home": not a runtime
+            if len(Path(path).parts) < 3 or Path.home().is_relative_to(path):  # noqa: PLR2004 - "/", "/home": no runtime
                 raise ValueError(f"needs: {path} is no runtime but somebody's whole world")
             self.needed.append(path)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from unprivileged import run_as_other
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from btgames.containment import Cell
 
 pytestmark = pytest.mark.testbed
 
@@ -206,6 +209,12 @@ def test_its_environment_is_what_was_said(speak: Callable[..., Spoken], tmp_path
     assert (tmp_path / "log").read_text() == f"{expected}\nNo such device or address\n"
 
 
+def patched(cell: Cell, patch: str) -> Cell:
+    """Return a cell that finds another machine than there is."""
+    program = f"import sys\nfrom btgames.agents import cell, cellroot, kernel\n{patch}\nsys.exit(cell.main())"
+    return replace(cell, argv=(*cell.argv[: cell.argv.index("-m")], "-c", program))
+
+
 @pytest.mark.parametrize("unkind", ["mount_setattr", "mount point", "user namespace"])
 def test_kernels_that_lack_something(tmp_path: Path, unkind: str) -> None:
     """Without mount_setattr, without /sys, and, for root, without user namespaces, all of it holds."""
@@ -222,7 +231,6 @@ def test_kernels_that_lack_something(tmp_path: Path, unkind: str) -> None:
             "kernel.unshare = refuse"
         ),
     }[unkind]
-    program = f"import sys\nfrom btgames.agents import cell, cellroot, kernel\n{lacking}\nsys.exit(cell.main())"
     script = (
         "import os\n"
         "words = dict(line.split(':\\t') for line in open('/proc/self/status') if line.startswith('Cap'))\n"
@@ -236,14 +244,29 @@ def test_kernels_that_lack_something(tmp_path: Path, unkind: str) -> None:
         "try: open('/usr/file', 'w')\n"
         "except OSError as error: print(error.strerror)\n"
     )
-    whole = cell_in(tmp_path / "installed")
-    at = whole.argv.index("-m")
-    cell = whole.__class__(**{**vars(whole), "argv": (*whole.argv[:at], "-c", program)})
-    with Spoken(cell, python(script), log=str(tmp_path / "log")) as spoken:
+    with Spoken(patched(cell_in(tmp_path / "installed"), lacking), python(script), log=str(tmp_path / "log")) as spoken:
         spoken.tell(spoken.text)
         assert [event["event"] for event in spoken.rest()] == ["exec", "exit", "empty"]
     assert (tmp_path / "log").read_text() == "True True [] []\nRead-only file system\n"
     assert (tmp_path / "installed" / "file").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_names_are_looked_up(tmp_path: Path, *, there: bool) -> None:
+    """Of the folder that resolv.conf leads to, that one file is seen; where it leads nowhere, nothing is amiss."""
+    real = tmp_path / "resolver" / "stub.conf"
+    link = tmp_path / "resolv.conf"
+    link.symlink_to(real)
+    real.parent.mkdir()
+    (real.parent / "socket").write_text("private")
+    if there:
+        real.write_text("nameserver 192.0.2.1\n")
+    script = f"import os; folder = {str(real.parent)!r}; print(os.listdir(folder) if os.path.exists(folder) else None)"
+    cell = patched(cell_in(tmp_path / "installed"), f"cellroot._RESOLV_CONF = {str(link)!r}")
+    with Spoken(cell, python(script), log=str(tmp_path / "log")) as spoken:
+        spoken.tell(spoken.text)
+        assert spoken.rest()[1]["status"] == 0
+    assert (tmp_path / "log").read_text() == ("['stub.conf']\n" if there else "None\n")
 
 
 @pytest.mark.parametrize("name", ["with space", "schön", "back\\slash", "tab\tand\nnewline", "\udcff\udcfe"])

@@ -24,8 +24,8 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc
 # Where the fresh root is mounted before it becomes "/": the first that exists and hides nothing that is shown inside.
 _MOUNT_POINTS = ("/sys", "/boot", "/media", "/srv", "/mnt")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# Where /etc/resolv.conf may lead; absent in a race, which has no names to look up, needed by an install.
-_RESOLVERS = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/mnt/wsl")
+# Often a symlink to somewhere in /run; what it leads to is absent in a race, which has no names to look up.
+_RESOLV_CONF = "/etc/resolv.conf"
 
 
 def build(read_only: List[str], writable: List[str], uid: int | None, tmp_bytes: int) -> None:
@@ -51,7 +51,7 @@ def build(read_only: List[str], writable: List[str], uid: int | None, tmp_bytes:
         else:
             _bind(root, path, read_only=True)
     _small_places(root, uid, tmp_bytes)
-    for path in [*_RESOLVERS, *sorted(read_only)]:
+    for path in sorted({os.path.realpath(_RESOLV_CONF), *read_only}):
         _bind(root, path, read_only=True)
     # Last, so that a writable directory inside a read-only one stays writable.
     for path in sorted(writable):
