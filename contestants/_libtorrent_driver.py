@@ -1,5 +1,7 @@
 """Download one torrent with libtorrent's Python binding: ``driver.py TORRENT INTO SETTINGS``, the last a JSON file."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import libtorrent
 
 
-def download(torrent: str, into: str, settings: dict[str, object]) -> None:
+def download(torrent: str, into: str, settings: libtorrent.settings_pack) -> None:
     errors = libtorrent.alert.category_t.error_notification
     session = libtorrent.session({"alert_mask": errors | libtorrent.alert.category_t.status_notification, **settings})
     parameters = libtorrent.add_torrent_params()
