@@ -491,8 +491,10 @@ def test_a_flood_does_not_make_the_watch_late(stage: Stage) -> None:
         "file = open('payload.bin', 'wb', buffering=0)\n"
         "file.write(data()[:-100])\n"
         "time.sleep(0.3)\n"
-        "now = time.monotonic(); file.write(data()[-100:])\n"
-        "open('truth', 'w').write(repr(now)); time.sleep(1000)"
+        "last = data()[-100:]\n"
+        "with open('truth', 'w') as truth: truth.write(repr(time.monotonic()))\n"
+        "file.write(last)\n"
+        "time.sleep(1000)"
     )
     facts = stage.facts(script, exits=False)
     late_s = facts["exec_s"] + facts["complete_s"] - float(stage.client.get(f"{stage.into}/truth"))
