@@ -36,6 +36,7 @@ SEEDS_ON = CONTESTANTS / "seeds_on.py"
 BTGAMES = (sys.executable, "-P", "-m", "btgames")  # the command line, as ./inv starts it
 DEADLINE_S = 30.0
 RACE_S = 150.0  # a race of some tiny heats, on a machine that is busy
+LOOK_S = 0.02  # between two looks at a race; to look is work, which the race should not feel
 KINDS = ("pid", "mnt", "net", "ipc", "user", "uts")
 
 
@@ -67,7 +68,7 @@ def wait_for(condition: Callable[[], Found], what: str, seconds: float = DEADLIN
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+        time.sleep(LOOK_S)
     return found
 
 
@@ -235,30 +236,37 @@ class Traces:
     """What a race is made of, as the kernel numbers it: seen while it runs, looked for afterwards."""
 
     def __init__(self) -> None:
-        self._mine = {kind: _link(os.getpid(), kind) for kind in KINDS}
+        self._mine = {_link(os.getpid(), kind) for kind in KINDS}
         self._namespaces: set[str] = set()
-        self._born: dict[int, str] = {}  # process id -> start time
+        self._born: dict[int, int] = {}  # process id -> start time, in ticks since the machine's start
+        self._over: float | None = None  # when it was first asked what is left, in the same ticks
 
     def see(self, pid: int) -> list[int]:
         """Note what a running race consists of at the moment; return its processes."""
         members = family(pid)
-        for member in members:
-            if born := _born(member):
-                self._born[member] = born
-            for kind in KINDS:
-                link = _link(member, kind)
-                if link and link != self._mine[kind]:
-                    self._namespaces.add(link)
+        self._born |= {member: _born(member) for member in members}
+        # Those of the moment only: the kernel gives the numbers of namespaces that are gone to new ones.
+        links = {_link(member, kind) for member in members for kind in KINDS}
+        self._namespaces = links - self._mine - {""}
         return members
 
+    def watch(self, pid: int, seconds: float) -> None:
+        """Note what a race consists of for some time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.see(pid)
+            time.sleep(LOOK_S)
+
     def left(self) -> list[str]:
-        """Return the living that are of it, by name: seen before, or in one of its namespaces."""
+        """Return the living that are of it, by name: seen before, or in one of its namespaces since before its end."""
+        if self._over is None:
+            self._over = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
         found = []
         for entry in processes():
-            known = self._born.get(entry.pid)
-            old = known is not None and known == _born(entry.pid)
-            inside = any(_link(entry.pid, kind) in self._namespaces for kind in KINDS)
-            if entry.state != "Z" and (old or inside):
+            born = _born(entry.pid)
+            old = self._born.get(entry.pid) == born
+            inside = born <= self._over and any(_link(entry.pid, kind) in self._namespaces for kind in KINDS)
+            if entry.state != "Z" and born and (old or inside):
                 found.append(f"{entry.pid} {command_line(entry.pid)}")
         return found
 
@@ -270,11 +278,11 @@ def _link(pid: int, kind: str) -> str:
         return ""
 
 
-def _born(pid: int) -> str:
+def _born(pid: int) -> int:
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
+    except OSError:  # ended meanwhile
+        return 0
 
 
 def machine() -> dict[str, object]:

@@ -67,8 +67,7 @@ def _check(games: Games, victim: str, rng: random.Random) -> None:
     traces = Traces()
     with games.start_race(fake("slow"), fake("daemonises"), options=("--heats", "9")) as running:
         wait_for(running.card.exists, "the race begins")
-        for _ in range(rng.randrange(80)):
-            traces.see(running.pid)
+        traces.watch(running.pid, rng.uniform(0, 2))
         wait_for(lambda: _killed(rng, traces.see(running.pid), victim), f"there is a {victim}")
         # A race that goes on is looked at while it does, and then ended as a user would.
         heats = running.recorded()
@@ -108,8 +107,7 @@ def test_anybody_at_any_moment(games: Games, seed: int) -> None:
     before = machine()
     traces = Traces()
     with games.start_race(fake("slow"), options=("--heats", "9")) as running:
-        for _ in range(rng.randrange(1, 150)):
-            traces.see(running.pid)
+        traces.watch(running.pid, rng.uniform(0, 3))
         one = rng.choice(traces.see(running.pid))
         role = _role(one)
         try:
@@ -117,8 +115,8 @@ def test_anybody_at_any_moment(games: Games, seed: int) -> None:
         except ProcessLookupError:
             role = f"late for {role}"
         # From now on the harness may go on for as long as it likes: it is killed, too.
-        for _ in range(rng.randrange(20)):
-            traces.see(running.pid)
+        traces.watch(running.pid, rng.uniform(0, 0.5))
+        traces.see(running.pid)
         os.kill(running.pid, signal.SIGKILL)
         running.ended()
     wait_for(lambda: not traces.left(), f"{role}: left: {traces.left()}", 5)
