@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cells import ROOT, SHOWN, cell_in, marked, need_namespaces, python, wait_for
+from cells import DEADLINE_S, ROOT, SHOWN, cell_in, marked, need_namespaces, python, wait_for
 from stage import HEAT_BYTES, MEGABYTE, PRELUDE, Stage, result, staged
 from unprivileged import run_as_other
 
@@ -324,25 +324,20 @@ def test_a_fork_bomb(stage: Stage) -> None:
     """Processes are limited, hosts stay responsive meanwhile, and nothing of it is left."""
     mark = f"bomb-{os.getpid()}"
     script = (
-        "most, began = 0, time.monotonic()\n"
-        "while time.monotonic() - began < 20:\n"
-        "    try:\n"
-        "        if not os.fork():\n"
-        "            signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "            while True:\n"
-        "                try: os.fork()\n"
-        "                except OSError: pass\n"
-        "    except OSError as error:\n"
-        "        most += 1"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "while True:\n"
+        "    try: os.fork()\n"
+        "    except OSError: time.sleep(0.001)"
     )
-    with stage.heat_of(script, mark, time_limit_s=4) as process:
-        wait_for(lambda: len(marked(mark)) > 300, "the bomb goes off")
+    with stage.heat_of(script, mark, time_limit_s=60) as process:
+        wait_for(lambda: len(marked(mark)) > 256, "the bomb goes off")
         began = time.monotonic()
         stage.client.run(["true"])
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10, "30 ms on a machine that is quiet otherwise"
         assert len(marked(mark)) <= 512
+        process.send(b"stop\n", DEADLINE_S)
         facts = result(process)
-    assert facts["timed_out"]
+    assert (facts["ended_by"], facts["failed"]) == ("SIGKILL", None)
     assert marked(mark) == []
 
 
