@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from btgames import contestant, places
@@ -63,9 +64,18 @@ def show(*figures: Figure) -> bool:
     return all(figure.fine for figure in figures)
 
 
-def load() -> str:
-    """Return in words how busy the machine is with other things: what is measured on a busy one says little."""
-    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+def load(seconds: float = 1.0) -> str:
+    """Look for a while, and return in words how busy the machine is: what is measured on a busy one says little."""
+    before = _processor_ticks()
+    time.sleep(seconds)
+    spent = [after - ticks for ticks, after in zip(before, _processor_ticks(), strict=True)]
+    idle = sum(spent[3:5])  # idle and iowait (proc_stat(5))
+    return f"before: processors {1 - idle / max(1, sum(spent)):.0%} busy"
+
+
+def _processor_ticks() -> list[int]:
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        return [int(ticks) for ticks in file.readline().split()[1:9]]  # guests' time is within the others
 
 
 class Silent:

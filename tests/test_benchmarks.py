@@ -62,6 +62,15 @@ def test_a_figure_is_shown_with_its_spread_and_target() -> None:
     assert line.split() == ["what", "50.0%", "(25.0%", "to", "75.0%,", "3x)", "at", "least", "40.0%", "ok"]
 
 
+def test_how_busy_the_machine_is_is_told() -> None:
+    """It is a share of its processors."""
+    from benchmarks._figures import load  # noqa: PLC0415 - see above
+
+    share = load(0.05).removeprefix("before: processors ").removesuffix("% busy")
+
+    assert 0 <= int(share) <= 100
+
+
 @pytest.fixture
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     need_namespaces()
