@@ -52,7 +52,7 @@ def _machine(console: Console) -> int:
     if bad:
         console.print(f"\nA race cannot run here as it should: {', '.join(bad)}.")
         return 1
-    console.print("\nA race can run here: ./inv race")
+    console.print(f"\nA race can run here: {places.COMMAND} race")
     return 0
 
 

@@ -112,7 +112,7 @@ class _judging:  # noqa: N801 - reads as the `with` that it is
 def _raised(one: Contestant, error: Unsupported) -> tuple[Mark, str, str]:
     """Return what it means that a function raised, in words, and what can be done."""
     if isinstance(error, NeedsPackages):
-        return Mark.NOTE, str(error), f"./inv install --contestant {one.spec}"
+        return Mark.NOTE, str(error), f"{places.COMMAND} install --contestant {one.spec}"
     if isinstance(error, ModuleError):
         return Mark.NOT_OK, str(error), ""
     if isinstance(error, CommandFailed):
@@ -189,7 +189,9 @@ def _judge(examination: Examination, result: Heat, witness: Witness, command: st
         return  # told already
     if witness.seen is None or result.outcome is Outcome.VOID:
         examination.verdict = f"not judged, the testbed failed: {result.reason}"
-        examination.found(Mark.NOT_OK, "download", result.reason, "the testbed failed twice: ./inv check examines it")
+        examination.found(
+            Mark.NOT_OK, "download", result.reason, f"the testbed failed twice: {places.COMMAND} check examines it"
+        )
         return
     one = examination.contestant
     evidence = Evidence(result, str(one.path), one.exits, one.yardstick, **witness.seen)

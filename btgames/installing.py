@@ -152,7 +152,7 @@ def apt_line(packages: Sequence[str]) -> list[str]:
 
 def how_to(one: Contestant, needs: NeedsPackages) -> str:
     """Return what a race says of a contestant whose packages are missing."""
-    return f"needs {' '.join(needs.packages)}: ./inv install --contestant {shlex.quote(one.spec)}"
+    return f"needs {' '.join(needs.packages)}: {places.COMMAND} install --contestant {shlex.quote(one.spec)}"
 
 
 def command(contestants: Sequence[str], *, yes: bool) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 
-from btgames import report
+from btgames import places, report
 from btgames.errors import UserError, nearest
 from btgames.report import terminal
 from btgames.result import Entrant, Header, RaceCard
@@ -150,5 +150,5 @@ def command(cards: Sequence[str], format: str, results_dir: Path, out: TextIO) -
 def _newest(results_dir: Path) -> Path:
     found = [(path.stat().st_mtime_ns, path.name, path) for path in results_dir.glob("*.jsonl")]
     if not found:
-        raise UserError(f"{results_dir}: no race card yet: ./inv race makes one")
+        raise UserError(f"{results_dir}: no race card yet: {places.COMMAND} race makes one")
     return max(found)[-1]

@@ -61,7 +61,7 @@ def installed(one: Contestant, base: Path) -> tuple[str, str]:
     """Return whether a contestant is installed beneath `base`, in a word or two, and if not, what to do."""
     missing = missing_packages(one.path)
     if missing:
-        return "no", f"needs {' '.join(missing)}: ./inv install --contestant {one.spec}"
+        return "no", f"needs {' '.join(missing)}: {places.COMMAND} install --contestant {one.spec}"
     if installing.record_of(one, base).exists():
         return "yes", ""
     slow = ", in more than two minutes" if one.constants["SLOW"] else ""

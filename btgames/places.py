@@ -11,6 +11,11 @@ PACKAGE = Path(__file__).parent
 _SHIPPED = PACKAGE / "packed" if (PACKAGE / "packed").is_dir() else PACKAGE.parent
 
 TASKS = _SHIPPED / "tasks.py"
+COMMAND = "./inv" if (_SHIPPED / "inv").exists() else "btgames"
+"""
+What the user types to get here, for messages that tell what to do next.
+"""
+
 CONTESTANTS = _SHIPPED / "contestants"
 SCENARIOS = _SHIPPED / "scenarios"
 

@@ -152,11 +152,10 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Not every terminal speaks UTF-8, and a label may hold any letter.
         sys.stdout.reconfigure(errors="backslashreplace")
-    in_clone = (places.TASKS.parent / "inv").exists()
     Program(
         load_tasks(),
         version=__version__,
         name="btgames",
-        binary="./inv" if in_clone else "btgames",
+        binary=places.COMMAND,
         config_class=Settings,
     ).run()
