@@ -37,7 +37,6 @@ BTGAMES = (sys.executable, "-P", "-m", "btgames")  # the command line, as ./inv 
 DEADLINE_S = 30.0
 RACE_S = 150.0  # a race of some tiny heats, on a machine that is busy
 LOOK_S = 0.02  # between two looks at a race; to look is work, which the race should not feel
-KINDS = ("pid", "mnt", "net", "ipc", "user", "uts")
 
 
 def fake(behaviour: str) -> str:
@@ -108,7 +107,7 @@ class Games:
         self.cache = cache or installed().parent.parent
         self.tmp = folder / "tmp"
         self.tmp.mkdir()
-        self._number = 0
+        self._number = 0  # of the last command
 
     @classmethod
     def of(cls, factory: pytest.TempPathFactory) -> Games:
@@ -184,6 +183,13 @@ class Running:
         seconds = time.monotonic() - self._began
         return Ran(status, self.printed, self._err.read_text(errors="replace"), self.card, seconds)
 
+    def until(self, condition: Callable[[], Found], what: str) -> Found:
+        """Return the first true value of a condition; fail when there is none in time, or none at the race's end."""
+        found = wait_for(lambda: [value] if (value := condition()) or self.over else None, what)
+        assert found is not None
+        assert found[0], f"{what}: it ended before: {self.ended()}"
+        return found[0]
+
     def interrupt(self, number: int = signal.SIGINT) -> tuple[Ran, float]:
         """Signal the process group, as Ctrl-C does; return what came of it, and the seconds until it had ended."""
         began = time.monotonic()
@@ -233,49 +239,33 @@ def command_line(pid: int) -> str:
 
 
 class Traces:
-    """What a race is made of, as the kernel numbers it: seen while it runs, looked for afterwards."""
+    """
+    The processes of a race, seen while it runs, looked for afterwards.
+
+    Namespaces, links and tmpfs live as long as the first process of the PID namespace, which is one of these; their
+    numbers are no trace, since the kernel gives them to the next one who asks.
+    """
 
     def __init__(self) -> None:
-        self._mine = {_link(os.getpid(), kind) for kind in KINDS}
-        self._namespaces: set[str] = set()
         self._born: dict[int, int] = {}  # process id -> start time, in ticks since the machine's start
-        self._over: float | None = None  # when it was first asked what is left, in the same ticks
 
     def see(self, pid: int) -> list[int]:
-        """Note what a running race consists of at the moment; return its processes."""
+        """Note the processes of a running race; return those of the moment."""
         members = family(pid)
         self._born |= {member: _born(member) for member in members}
-        # Those of the moment only: the kernel gives the numbers of namespaces that are gone to new ones.
-        links = {_link(member, kind) for member in members for kind in KINDS}
-        self._namespaces = links - self._mine - {""}
         return members
 
     def watch(self, pid: int, seconds: float) -> None:
-        """Note what a race consists of for some time."""
+        """Note the processes of a race for some time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.see(pid)
             time.sleep(LOOK_S)
 
     def left(self) -> list[str]:
-        """Return the living that are of it, by name: seen before, or in one of its namespaces since before its end."""
-        if self._over is None:
-            self._over = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
-        found = []
-        for entry in processes():
-            born = _born(entry.pid)
-            old = self._born.get(entry.pid) == born
-            inside = born <= self._over and any(_link(entry.pid, kind) in self._namespaces for kind in KINDS)
-            if entry.state != "Z" and born and (old or inside):
-                found.append(f"{entry.pid} {command_line(entry.pid)}")
-        return found
-
-
-def _link(pid: int, kind: str) -> str:
-    try:
-        return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
-    except OSError:  # ended, or somebody else's
-        return ""
+        """Return those that are still alive, with their command lines."""
+        found = [(entry.pid, self._born.get(entry.pid)) for entry in processes() if entry.state != "Z"]
+        return [f"{pid} {command_line(pid)}" for pid, born in found if born and born == _born(pid)]
 
 
 def _born(pid: int) -> int:
@@ -290,5 +280,5 @@ def machine() -> dict[str, object]:
     return {
         "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "mounts": Path("/proc/self/mountinfo").read_text(),
-        "run": sorted(path.name for path in Path("/run").iterdir()),
+        "run": [name for name in ("netns", "btgames") if Path("/run", name).exists()],
     }

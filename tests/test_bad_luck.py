@@ -36,11 +36,11 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> Games:
 
 def _kill(running: Running, victim: str) -> None:
     """Kill a program of the swarm for real, amid a heat of the slow contestant."""
-    wait_for(lambda: running.find(SLOW), "a heat begins")
-    pid = wait_for(lambda: running.find(AGENTS[victim]), f"the {victim} is there")
+    running.until(lambda: running.find(SLOW), "a heat begins")
+    pid = running.until(lambda: running.find(AGENTS[victim]), f"the {victim} is there")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not running.find(SLOW), "the heat is over")
+    running.until(lambda: not running.find(SLOW), "the heat is over")
 
 
 @pytest.mark.parametrize("victim", AGENTS)
@@ -51,7 +51,7 @@ def test_a_swarm_that_dies_once(games: Games, victim: str) -> None:
         need_opentracker()
         scenario = "opentracker"
     with games.start_race(fake("slow"), scenario=scenario, options=("--heats", "2")) as running:
-        wait_for(lambda: running.recorded() == 1, "the first heat is over")
+        running.until(lambda: running.recorded() == 1, "the first heat is over")
         _kill(running, victim)
         ran = running.ended()
     assert [(heat.round, heat.attempt, heat.outcome) for heat in ran.heats] == [
@@ -69,7 +69,7 @@ def test_a_swarm_that_dies_once(games: Games, victim: str) -> None:
 def test_a_swarm_that_keeps_dying(games: Games) -> None:
     """A heat that is void twice is given up; the contestant is named, the status says that some could not be run."""
     with games.start_race(fake("slow"), options=("--heats", "2")) as running:
-        wait_for(lambda: running.recorded() == 1, "the first heat is over")
+        running.until(lambda: running.recorded() == 1, "the first heat is over")
         for _ in range(2):
             _kill(running, "seeder")
         ran = running.ended()
@@ -89,7 +89,7 @@ def test_a_swarm_that_dies_in_a_warm_up(games: Games) -> None:
     assert ran.status == 0
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_ctrl_c(games: Games, seed: int) -> None:
     """Ctrl-C at any moment ends a race in under 2 s with status 130, a valid card and the leaderboard so far."""
     rng = dice(seed)
@@ -97,7 +97,7 @@ def test_ctrl_c(games: Games, seed: int) -> None:
     traces = Traces()
     number = rng.choice([signal.SIGINT, signal.SIGINT, signal.SIGTERM])
     with games.start_race(fake("slow"), fake("crashes"), options=("--heats", "50")) as running:
-        wait_for(running.card.exists, "the race begins")
+        running.until(running.card.exists, "the race begins")
         traces.watch(running.pid, rng.uniform(0, 3))
         ran, seconds = running.interrupt(number)
     assert ran.status == 130, ran
@@ -123,7 +123,7 @@ def test_ctrl_c_amid_an_install(games: Games) -> None:
     )
     traces = Traces()
     with games.start_race(fake("slow"), str(module)) as running:
-        wait_for(lambda: running.find("sleep 1234"), "it installs")
+        running.until(lambda: running.find("sleep 1234"), "it installs")
         traces.see(running.pid)
         ran, seconds = running.interrupt()
     assert ran.status == 130

@@ -11,12 +11,15 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from games import LOOK_S, SCENARIOS, SEEDS_ON, Games, Ran, fake, need_namespaces, need_opentracker
+from games import LOOK_S, RACE_S, SCENARIOS, SEEDS_ON, Games, Ran, fake, need_namespaces, need_opentracker
 
 from btgames.result import RaceCard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from games import Running
 
 pytestmark = pytest.mark.testbed
 
@@ -66,8 +69,17 @@ def alive(games: Games) -> list[set[str]]:
 
 
 @pytest.fixture(scope="module")
-def ran(games: Games, kept: Path, alive: list[set[str]]) -> Ran:
+def endless(games: Games) -> Iterator[Running]:
+    """Race those that do not end by themselves, beside the others: that is mostly waiting."""
+    options = ("--keep", str(games.folder / "kept-impatient"))
+    with games.start_race(*map(fake, IMPATIENT), fake("perfect"), scenario="impatient", options=options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ran(games: Games, endless: Running, kept: Path, alive: list[set[str]]) -> Ran:
     """Race all behaviours in one race; each test looks at one."""
+    del endless
     with games.start_race(*map(fake, BEHAVIOURS), str(SEEDS_ON), options=("--keep", str(kept))) as running:
         while not running.over:
             alive.append(running.behaving())
@@ -76,10 +88,9 @@ def ran(games: Games, kept: Path, alive: list[set[str]]) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def impatient(games: Games) -> Ran:
-    """Race those that do not end by themselves."""
-    kept = ("--keep", str(games.folder / "kept-impatient"))
-    return games.race(*map(fake, IMPATIENT), fake("perfect"), scenario="impatient", options=kept)
+def impatient(endless: Running) -> Ran:
+    """Return what came of those that do not end by themselves."""
+    return endless.ended(RACE_S)
 
 
 def test_a_race_of_all_kinds_runs_to_its_end(ran: Ran) -> None:
