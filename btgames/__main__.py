@@ -1,5 +1,10 @@
 """``python -m btgames``: what `inv` runs."""
 
-from btgames.program import main
+import sys
 
-main()
+try:
+    from btgames.program import main
+
+    main()
+except KeyboardInterrupt:  # while all of it is still being imported
+    sys.exit(130)
