@@ -37,15 +37,19 @@ def main() -> int:
         say({"ready": True})
         buffer = bytearray(1 << 16)
         view = memoryview(buffer)
-        while True:
-            if 0 in select.select([0, packets.fileno()], [], [])[0]:
-                return 0
+        sources = [0, packets.fileno()]
+        # When stdin has ended, what is queued already is still taken in.
+        while ready := select.select(sources, [], [], None if 0 in sources else 0)[0]:
+            if 0 in ready:
+                sources.remove(0)
+                continue
             length = packets.recv_into(buffer)
             seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
             kept = min(length, SNAP_BYTES)
             if file.tell() < MOST_BYTES:
                 file.write(struct.pack("<IIII", seconds, nanoseconds, kept, length))
                 file.write(view[:kept])
+    return 0
 
 
 if __name__ == "__main__":
