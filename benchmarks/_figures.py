@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from btgames import contestant, places
 from btgames import scenario as scenarios
 from btgames.errors import GamesError
-from btgames.ground import Ground, local_testbed, ready
+from btgames.ground import Ground
 from btgames.result import Outcome
-from btgames.wrapper import Wrapper
+from btgames.testbeds.choice import local_testbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from btgames.arena import Racer
     from btgames.result import Heat
     from btgames.scenario import Scenario
     from btgames.testbeds.local import LocalTestbed
+    from btgames.workshop import Racer
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ def track(name: str, *entries: str) -> Iterator[Track]:
     loaded = scenarios.load(name, places.SCENARIOS)
     with ExitStack() as stack:
         try:
-            racers = {
-                one.label: ready(one, stack.enter_context(Wrapper(one)), print)
-                for one in contestant.load(entries, places.CONTESTANTS)
-            }
-            testbed = stack.enter_context(local_testbed(loaded.scenario))
+            testbed = local_testbed(loaded.scenario)
+            workshop = stack.enter_context(testbed.workshop())
+            everyone = contestant.load(entries, places.CONTESTANTS)
+            racers = {one.label: workshop.ready(one, print) for one in everyone}
+            stack.enter_context(testbed)
             ground = stack.enter_context(Ground(testbed, loaded.scenario, Silent()))
         except GamesError as error:
             sys.exit(str(error))

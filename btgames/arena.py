@@ -14,32 +14,20 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-    from btgames.containment import Cell
-    from btgames.contestant import Contestant
-    from btgames.hosts.namespace import NamespaceHost
-    from btgames.installing import Installed
+    from btgames.containment import Bounds, Cell
+    from btgames.hosts import Host
     from btgames.scenario import Scenario
-    from btgames.wrapper import Wrapper
-
-
-@dataclass(frozen=True)
-class Racer:
-    """A contestant that is ready to race."""
-
-    contestant: Contestant
-    wrapper: Wrapper
-    installed: Installed
-    version: str
+    from btgames.workshop import Racer
 
 
 @dataclass(frozen=True)
 class Arena:
     """What all heats of a race have in common."""
 
-    client: NamespaceHost
+    client: Host
     scenario: Scenario
     one_clock: bool  # whether tracker and client share CLOCK_MONOTONIC
-    uid: int | None  # what contestants run as; None in a user namespace
+    bounds: Bounds
     rng: random.Random  # of seeds and marks; secret from contestants
     interface: str = "eth0"
 
@@ -66,7 +54,7 @@ class Arena:
 
 def cell_of(arena: Arena, racer: Racer) -> Cell:
     """Return the cell of a contestant's commands: its installed things read-only, the heat's folder writable."""
-    cell = containment.cell_on(arena.client, arena.uid, racer.installed.folder)
+    cell = containment.cell_on(arena.client, arena.bounds, racer.installed.folder)
     return containment.with_paths(cell, read_only=racer.installed.read_only, writable=(arena.folder,))
 
 
@@ -74,7 +62,7 @@ def cell_of(arena: Arena, racer: Racer) -> Cell:
 def clean_folder(arena: Arena) -> Iterator[None]:
     """Give the heat a file system of its own: room for the payload twice and some, nothing of earlier heats."""
     size = room_bytes(arena.scenario)
-    owner = "0" if arena.uid is None else str(arena.uid)
+    owner = "0" if arena.bounds.uid is None else str(arena.bounds.uid)
     host = arena.client
     host.run(["mkdir", "-p", arena.folder])
     # An inode takes the kernel's memory, however empty: one for each page is enough for anyone.
@@ -96,5 +84,5 @@ def room_bytes(scenario: Scenario) -> int:
 
 def hand_over(arena: Arena) -> None:
     """Give what the harness has put on the desk to the contestant, which may want to write beside it."""
-    if arena.uid is not None:
-        arena.client.run(["chown", "-hR", f"{arena.uid}:{arena.uid}", arena.desk])
+    if (uid := arena.bounds.uid) is not None:
+        arena.client.run(["chown", "-hR", f"{uid}:{uid}", arena.desk])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
+    from btgames.hosts import Starter
     from btgames.hosts.namespace import NamespaceHost
 
 _TOOLS_OWN = re.compile(
@@ -43,8 +44,9 @@ _SECRET = re.compile(r"TOKEN|AUTH|PASS|SECRET|CREDENTIAL|CLIENT_CERT|_KEY", re.I
 
 _MEMORY_BYTES = 4 << 30  # of all that runs in a cell together, at most; less where the machine has less
 
-# Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use.
-_PASSING_UIDS = (61184, 65519)
+PASSING_UIDS = (61184, 65519)
+"""Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use."""
+
 _NOBODY = 65534
 
 
@@ -79,10 +81,23 @@ class Cell:
         return {"argv": list(argv), "env": {**base, **env}, "cwd": cwd}
 
 
-def passing_uid(rng: random.Random) -> int | None:
-    """Return an unprivileged uid that hardly anybody uses, a race's own; None without the rights to become it."""
-    uid = rng.randint(*_PASSING_UIDS)
-    return uid if _may_become(uid) else None
+@dataclass(frozen=True)
+class Bounds:
+    """What a machine grants the contestants of a race."""
+
+    uid: int | None  # what they run as; None in a user namespace
+    memory_bytes: int  # of all that runs in a cell together, at most
+
+
+def passing_uid(rng: random.Random) -> int:
+    """Return an unprivileged uid that hardly anybody uses: a race's own."""
+    return rng.randint(*PASSING_UIDS)
+
+
+def bounds_here(rng: random.Random) -> Bounds:
+    """Return what this machine grants: no uid without the rights to become it."""
+    uid = passing_uid(rng)
+    return Bounds(uid if _may_become(uid) else None, memory_bytes(available_bytes()))
 
 
 def _may_become(uid: int) -> bool:
@@ -103,18 +118,19 @@ def cell_here(installed: Path, read_only: Sequence[str]) -> Cell:
         read_only=tuple(read_only),
         writable=(str(installed),),
         tmp_bytes=2 << 30,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=memory_bytes(available_bytes()),
     )
 
 
-def cell_on(host: NamespaceHost, uid: int | None, installed: str) -> Cell:
+def cell_on(host: Starter, bounds: Bounds, installed: str) -> Cell:
     """Return a cell on a race's host, whose `installed` is read-only: for the commands of a heat."""
     argv = (host.python, "-m", "btgames.agents.cell")
-    return Cell(argv, uid, installed, read_only=(installed,), memory_bytes=_memory_bytes())
+    return Cell(argv, bounds.uid, installed, read_only=(installed,), memory_bytes=bounds.memory_bytes)
 
 
-def _memory_bytes() -> int:
-    return min(_MEMORY_BYTES, available_bytes() * 3 // 4)
+def memory_bytes(available: int) -> int:
+    """Return what a cell may take of so much memory."""
+    return min(_MEMORY_BYTES, available * 3 // 4)
 
 
 def from_here(cell: Cell, host: NamespaceHost) -> Cell:

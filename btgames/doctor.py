@@ -13,10 +13,10 @@ from rich.text import Text
 from btgames import contestant, doctor_contestant, doctor_machine, places
 from btgames.doctor_machine import TINY
 from btgames.finding import Mark
-from btgames.ground import local_testbed
 from btgames.interrupts import ended_by_signals
 from btgames.progress import Show
 from btgames.report.figures import plain
+from btgames.testbeds.choice import ANY, Wish, testbed_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FUNCTIONS = ("install", "torrentfile", "download")
 
 
-def command(*, contestants: Sequence[str]) -> int:
+def command(*, contestants: Sequence[str], wish: Wish = ANY) -> int:
     """
     Examine these contestants, or the machine when nobody is named.
 
@@ -39,7 +39,7 @@ def command(*, contestants: Sequence[str]) -> int:
     console = Console(highlight=False, markup=False)
     with ended_by_signals():
         if contestants:
-            return _contestants(contestant.load(contestants, places.CONTESTANTS), console)
+            return _contestants(contestant.load(contestants, places.CONTESTANTS), wish, console)
         return _machine(console)
 
 
@@ -56,14 +56,16 @@ def _machine(console: Console) -> int:
     return 0
 
 
-def _contestants(everyone: Sequence[Contestant], console: Console) -> int:
+def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -> int:
     done = []
     with ExitStack() as stack:
-        testbed = stack.enter_context(local_testbed(TINY))
+        testbed = stack.enter_context(testbed_for(TINY, wish, console.print))
+        workshop = stack.enter_context(testbed.workshop())
+        stack.enter_context(testbed)
         show = stack.enter_context(Show(console, TINY.payload.size))
         for one in everyone:
             console.print(Text(plain(f"{one.label}: {one.title}"), style="bold"))
-            done.append(doctor_contestant.examine(one, testbed, show, console))
+            done.append(doctor_contestant.examine(one, testbed, workshop, show, console))
     if len(done) > 1:
         console.print()
         console.print(_table(done))

@@ -10,34 +10,36 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from btgames import heat, installing, places, remains
+from btgames import heat, places, remains
 from btgames.contract import CommandFailed, NeedsPackages
 from btgames.doctor_machine import TINY
 from btgames.errors import Unsupported
 from btgames.finding import Finding, Mark
-from btgames.ground import Ground, ready
+from btgames.ground import Ground
 from btgames.hints import Evidence, hints, log_lines
 from btgames.result import Outcome
-from btgames.wrapper import ModuleError, Wrapper
+from btgames.wrapper import ModuleError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rich.console import Console
 
-    from btgames.arena import Arena, Racer
+    from btgames.arena import Arena
     from btgames.containment import Cell
     from btgames.contestant import Contestant
+    from btgames.hosts import Host
     from btgames.hosts.namespace import NamespaceHost
     from btgames.progress import Show
     from btgames.result import Heat
     from btgames.swarm import Prepared
-    from btgames.testbeds.local import LocalTestbed
+    from btgames.testbeds import Testbed
     from btgames.torrent import Torrent
-    from btgames.wrapper import Argv
+    from btgames.workshop import Racer, Readies
+    from btgames.wrapper import Argv, Functions
 
 COMMAND_LENGTH = 200
 """Of a command, as it is shown."""
@@ -63,21 +65,22 @@ class Examination:
         return Mark.NOT_OK in self.marks.values()
 
 
-class Noted(Wrapper):
-    """A wrapper that tells an examination how its calls went."""
+class Noted:
+    """A contestant's functions, which tell an examination how their calls went; see `btgames.wrapper.Functions`."""
 
-    def __init__(self, examination: Examination) -> None:
-        super().__init__(examination.contestant)
+    def __init__(self, functions: Functions, examination: Examination, client: Host) -> None:
+        self._functions = functions
         self._examination = examination
+        self._client = client
         self.command = ""  # that download() returned
 
     def torrentfile(self, host: NamespaceHost, cell: Cell, folder: str, torrent: Torrent) -> str:
         """Have the torrent put, and see whether it is there."""
         with _judging(self._examination, "torrentfile"):
             began = time.monotonic()
-            path = super().torrentfile(host, cell, folder, torrent)
+            path = self._functions.torrentfile(host, cell, folder, torrent)
             took = f"{time.monotonic() - began:.2f} s"
-        if host.run(["test", "-e", path], check=False).status:
+        if self._client.run(["test", "-e", path], check=False).status:
             words = f"returned {path!r}, where nothing is"
             self._examination.found(Mark.NOT_OK, "torrentfile", words, "return the path that host.put() returns")
         else:
@@ -87,7 +90,7 @@ class Noted(Wrapper):
     def download(self, torrentfile: str, into: str) -> Argv:
         """Keep the command, to show it."""
         with _judging(self._examination, "download"):
-            command = super().download(torrentfile, into)
+            command = self._functions.download(torrentfile, into)
         line = shlex.join(command.argv)
         self.command = line if len(line) <= COMMAND_LENGTH else f"{line[: COMMAND_LENGTH - 3]}..."
         return command
@@ -143,7 +146,7 @@ class Witness:
         }
 
 
-def examine(one: Contestant, testbed: LocalTestbed, show: Show, console: Console) -> Examination:
+def examine(one: Contestant, testbed: Testbed, workshop: Readies, show: Show, console: Console) -> Examination:
     """
     Examine a contestant on a testbed that is up.
 
@@ -156,29 +159,29 @@ def examine(one: Contestant, testbed: LocalTestbed, show: Show, console: Console
         examination.verdict = "the module is broken"
         examination.found(Mark.NOT_OK, "module", one.problem)
         return examination
-    with Noted(examination) as wrapper:
-        try:
-            racer = _install(examination, wrapper, show)
-        except Unsupported:
-            return examination
-        for attempt in (1, 2):
-            with Ground(testbed, TINY, show) as ground:
-                witness = Witness(ground.arena)
-                show.begins(f"{one.label}: a tiny heat", TINY.payload.size)
-                result = heat.run(ground.arena, racer, ground.swarm(), show, witness, round_=1, attempt=attempt)
-                show.clear()
-            if result.outcome is not Outcome.VOID:
-                break
-        _judge(examination, result, witness, wrapper.command)
+    try:
+        racer = _install(examination, workshop, show)
+    except Unsupported:
+        return examination
+    noted = Noted(racer.wrapper, examination, testbed.hosts["client"])
+    racer = replace(racer, wrapper=noted)
+    for attempt in (1, 2):
+        with Ground(testbed, TINY, show) as ground:
+            witness = Witness(ground.arena)
+            show.begins(f"{one.label}: a tiny heat", TINY.payload.size)
+            result = heat.run(ground.arena, racer, ground.swarm(), show, witness, round_=1, attempt=attempt)
+            show.clear()
+        if result.outcome is not Outcome.VOID:
+            break
+    _judge(examination, result, witness, noted.command)
     return examination
 
 
-def _install(examination: Examination, wrapper: Noted, show: Show) -> Racer:
+def _install(examination: Examination, workshop: Readies, show: Show) -> Racer:
     one = examination.contestant
-    before = installing.record_of(one, places.installed()).exists()
     with _judging(examination, "install"):
-        racer = ready(one, wrapper, show.note)
-    when = "before, in" if before else "in"
+        racer = workshop.ready(one, show.note)
+    when = "before, in" if racer.installed.before else "in"
     words = f"{racer.version or 'no version told'}, installed {when} {racer.installed.seconds:.1f} s"
     examination.found(Mark.OK, "install", words)
     return racer

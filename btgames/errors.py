@@ -36,6 +36,10 @@ class HostError(TestbedError):
     """A command of the harness failed on a host, or the host is gone."""
 
 
+class HostLostError(HostError):
+    """The connection to a host broke in the middle of something: whatever was under way is not to be judged."""
+
+
 class Unsupported(GamesError):  # noqa: N818 - the contract's word: contestants raise Unsupported("why")
     """The contestant cannot run here, and says why: an outcome, not a failure."""
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import random
-import re
 import secrets
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from btgames import containment, heat, installing, opentracker, places
-from btgames.arena import Arena, Racer, room_bytes
-from btgames.errors import TestbedError, Unsupported
+from btgames import heat
+from btgames.arena import Arena, room_bytes
 from btgames.keep import Kept
 from btgames.result import Outcome
 from btgames.scenario_parts import Payload
 from btgames.swarm import Swarm
-from btgames.testbeds import HostPlan
-from btgames.testbeds.local import LocalTestbed
 
 if TYPE_CHECKING:
-    from btgames.contestant import Contestant
+    from pathlib import Path
+
     from btgames.result import Heat
     from btgames.scenario import Scenario
+    from btgames.testbeds import Testbed
     from btgames.timing import Watcher
-    from btgames.wrapper import Wrapper
+    from btgames.workshop import Racer
 
 WARM_UP_BYTES = 2_000_000
 WARM_UP_S = 30.0
@@ -36,15 +33,15 @@ A warm-up's payload and time limit: enough to load a client's files into memory,
 class Ground:
     """Testbed and swarm as heats find them: a swarm that failed is replaced. A context manager."""
 
-    def __init__(self, testbed: LocalTestbed, scenario: Scenario, watcher: Watcher, keep: Path | None = None) -> None:
+    def __init__(self, testbed: Testbed, scenario: Scenario, watcher: Watcher, keep: Path | None = None) -> None:
         """`testbed` is up; `keep` is the folder for what heats leave behind."""
         self._testbed = testbed
         self._watcher = watcher
         self._swarm: Swarm | None = None
         # Nothing that a contestant sees tells it a seed or a mark to come.
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - see above
-        uid = containment.passing_uid(rng)
-        self.arena = Arena(testbed.hosts["client"], scenario, testbed.one_clock, uid, rng)
+        bounds = testbed.bounds(rng)
+        self.arena = Arena(testbed.hosts["client"], scenario, testbed.one_clock, bounds, rng, testbed.interface)
         self._kept = None if keep is None else Kept(keep, self.arena)
 
     def __enter__(self) -> Self:
@@ -76,8 +73,7 @@ class Ground:
             TestbedError: the testbed is gone, and with it all hosts.
 
         """
-        if not self._testbed.alive:
-            raise TestbedError("the testbed's namespaces are gone: somebody ended their first process")
+        self._testbed.mend()
         if self._swarm is not None and not self._swarm.alive:
             self._drop_swarm()
         if self._swarm is None:
@@ -92,30 +88,6 @@ class Ground:
             self._swarm = None
 
 
-def ready(one: Contestant, wrapper: Wrapper, notify: installing.Notify) -> Racer:
-    """
-    Return a contestant that can race; install it first if it is not there.
-
-    Raises:
-        NeedsPackages: packages of the system are missing.
-        Unsupported: it cannot race here; says why.
-
-    """
-    installed = installing.ensure(one, wrapper, places.installed(), notify)
-    cell = containment.cell_here(Path(installed.folder), installed.read_only)
-    version = wrapper.version(cell) or one.pin
-    if one.asked_version and not _is_version(one.asked_version, version):
-        raise Unsupported(f"version {version} is installed, {one.asked_version} was asked for")
-    return Racer(one, wrapper, installed, version)
-
-
-def _is_version(asked: str, found: str) -> bool:
-    """Whether what is installed is what was asked for: 1.36 may be 1.36.0, but 1.3 is neither 1.36 nor 11.3."""
-    if re.fullmatch(r"[\d.]+", asked):
-        return re.search(rf"(?<![\d.]){re.escape(asked)}(?!\d)", found) is not None
-    return asked in found  # a commit, say
-
-
 def warm_up_scenario(scenario: Scenario) -> Scenario:
     """Return the scenario with a small payload and a short time limit."""
     size = min(scenario.payload.size, WARM_UP_BYTES)
@@ -128,20 +100,3 @@ def warm_up_scenario(scenario: Scenario) -> Scenario:
 def memory_bytes(scenario: Scenario) -> int:
     """Return the most that all files of a race on this scenario take: each seeder's copy, and a heat's folder."""
     return len(scenario.seeder_hosts) * scenario.payload.size + room_bytes(scenario) + (32 << 20)
-
-
-def local_testbed(scenario: Scenario) -> LocalTestbed:
-    """
-    Return the local testbed that a scenario wants, not yet up.
-
-    Raises:
-        TestbedError: this machine cannot hold it; says why and what to do.
-
-    """
-    client = HostPlan("client", scenario.client.up_mbit, scenario.client.down_mbit)
-    seeders = [HostPlan(*host) for host in scenario.seeder_hosts]
-    testbed = LocalTestbed([HostPlan("tracker"), *seeders, client], memory_bytes(scenario))
-    testbed.check()
-    if scenario.tracker == "opentracker" and opentracker.find() is None:
-        raise TestbedError(f"this scenario {opentracker.NEEDED}")
-    return testbed

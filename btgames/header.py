@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
     from btgames.contestant import Contestant
     from btgames.scenario import Loaded
-    from btgames.testbeds.local import LocalTestbed
+    from btgames.testbeds import Testbed
 
 
-def header_of(
-    loaded: Loaded, everyone: Sequence[Contestant], heats: int, order_seed: int, testbed: LocalTestbed
-) -> Header:
+def header_of(loaded: Loaded, everyone: Sequence[Contestant], heats: int, order_seed: int, testbed: Testbed) -> Header:
     """Return the header of a race that begins now."""
     now = datetime.now(UTC)
     return Header(
@@ -37,7 +35,7 @@ def header_of(
         testbed=testbed.name,
         tracker=loaded.scenario.tracker,
         links=testbed.links,
-        machine=machine.facts(testbed.rights),
+        machine=testbed.machine(),
         libraries=machine.libraries(),
     )
 

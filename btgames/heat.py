@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from btgames.arena import Arena, Racer
+    from btgames.arena import Arena
     from btgames.hosts import Process
     from btgames.swarm import Prepared, Swarm
     from btgames.timing import Watcher
+    from btgames.workshop import Racer
 
 LOG_TAIL_BYTES = 2000
 """Of the client's log, in the race card; `--keep` keeps more."""
@@ -94,7 +95,7 @@ def _race(
     """Do steps 3 and 4; return fields of `Heat`."""
     cell = cell_of(arena, racer)
     with swarm.served(prepared) if racer.contestant.yardstick else _as_it_is(prepared) as torrent:
-        torrentfile = racer.wrapper.torrentfile(arena.client, cell, arena.desk, torrent)
+        torrentfile = racer.wrapper.torrentfile(arena.client.within, cell, arena.desk, torrent)
         command = racer.wrapper.download(torrentfile, arena.into)
         hand_over(arena)
         spec = timing.spec_of(arena, racer, cell, command, prepared)

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Installed:
     folder: str  # its directory
     read_only: tuple[str, ...]  # what a race must show beside it
     seconds: float  # how long the install took
+    before: bool = field(default=False, compare=False)  # whether it was there already
 
 
 def folder_of(one: Contestant, base: Path) -> Path:
@@ -96,7 +97,7 @@ def _recorded(folder: Path, record: Path) -> Installed | None:
     """Return what the record says; None where there is none, or where what it tells of is gone."""
     try:
         fields = json.loads(record.read_bytes())
-        installed = Installed(str(folder), tuple(fields["read_only"]), float(fields["seconds"]))
+        installed = Installed(str(folder), tuple(fields["read_only"]), float(fields["seconds"]), before=True)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return installed if all(Path(path).exists() for path in (str(folder), *installed.read_only)) else None

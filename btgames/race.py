@@ -21,21 +21,21 @@ from btgames import keep as keeping
 from btgames import scenario as scenarios
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
-from btgames.ground import WARM_UP_BYTES, Ground, local_testbed, ready
+from btgames.ground import WARM_UP_BYTES, Ground
 from btgames.header import header_of
 from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
-from btgames.wrapper import Wrapper
+from btgames.testbeds.choice import ANY, Wish, testbed_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from btgames.arena import Racer
     from btgames.contestant import Contestant
     from btgames.scenario import Loaded
-    from btgames.testbeds.local import LocalTestbed
+    from btgames.testbeds import Testbed
+    from btgames.workshop import Racer, Readies
 
 RETIRING = frozenset({Outcome.TIMED_OUT, Outcome.CRASHED})
 """
@@ -84,6 +84,7 @@ def command(
     seed: int | None,
     retire: bool,
     quiet: bool,
+    wish: Wish = ANY,
 ) -> int:
     """Race, as the command line asks for; return the exit status: see README."""
     loaded = scenarios.load(scenario, places.SCENARIOS)
@@ -96,11 +97,14 @@ def command(
     if keep_in is not None:
         keeping.make_ready(keep_in)
     console = Console(highlight=False)
-    testbed = local_testbed(loaded.scenario)
     order_seed = secrets.randbits(32) if seed is None else seed
-    header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
-    path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
-    with ended_by_signals(), CardWriter(path, header) as writer, Show(console, 0, quiet=quiet) as show:
+    with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        show = stack.enter_context(Show(console, 0, quiet=quiet))
+        testbed = stack.enter_context(testbed_for(loaded.scenario, wish, show.note))
+        header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
+        path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
+        writer = stack.enter_context(CardWriter(path, header))
         race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=keep_in)
         status = _run_to_the_end(race, testbed, order_seed)
     leaderboard.print_board([RaceCard(path, header, tuple(race.done))], console)
@@ -108,7 +112,7 @@ def command(
     return status
 
 
-def _run_to_the_end(race: Race, testbed: LocalTestbed, order_seed: int) -> int:
+def _run_to_the_end(race: Race, testbed: Testbed, order_seed: int) -> int:
     """Run the race; whatever ends it, what was measured stands, and is shown by the caller."""
     try:
         run(race, testbed, random.Random(order_seed))  # noqa: S311 - an order, not a secret
@@ -121,7 +125,7 @@ def _run_to_the_end(race: Race, testbed: LocalTestbed, order_seed: int) -> int:
     return 0 if race.all_ran else 1
 
 
-def run(race: Race, testbed: LocalTestbed, order: random.Random) -> None:
+def run(race: Race, testbed: Testbed, order: random.Random) -> None:
     """
     Run a race.
 
@@ -136,7 +140,7 @@ def run(race: Race, testbed: LocalTestbed, order: random.Random) -> None:
 
     """
     with ExitStack() as stack:
-        racers = _ready(race, stack)
+        racers = _ready(race, stack.enter_context(testbed.workshop()))
         if not racers:
             return
         stack.enter_context(testbed)
@@ -152,13 +156,12 @@ def run(race: Race, testbed: LocalTestbed, order: random.Random) -> None:
                 _heat(race, ground, racer, round_)
 
 
-def _ready(race: Race, stack: ExitStack) -> list[Racer]:
+def _ready(race: Race, workshop: Readies) -> list[Racer]:
     """Install everyone; return who can race."""
     racers = []
     for one in race.contestants:
-        wrapper = stack.enter_context(Wrapper(one))
         try:
-            racers.append(ready(one, wrapper, race.show.note))
+            racers.append(workshop.ready(one, race.show.note))
         except NeedsPackages as needs:
             _unsupported(race, one, installing.how_to(one, needs))
         except Unsupported as why:

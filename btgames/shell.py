@@ -22,19 +22,19 @@ from btgames import scenario as scenarios
 from btgames.arena import cell_of, clean_folder, hand_over
 from btgames.contract import NeedsPackages
 from btgames.errors import TestbedError, Unsupported, UserError
-from btgames.ground import Ground, local_testbed, ready
+from btgames.ground import Ground
 from btgames.hosts.process import kill_session
 from btgames.interrupts import ended_by_signals
 from btgames.progress import Show
 from btgames.shell_words import Place, tell_announces, tell_place, tell_remains
-from btgames.wrapper import Wrapper
+from btgames.testbeds.choice import local_testbed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from btgames.arena import Racer
     from btgames.contestant import Contestant
     from btgames.testbeds.local import LocalTestbed
+    from btgames.workshop import Racer, Readies
 
 
 def command(*, scenario: str, contestant: str | None) -> int:
@@ -44,7 +44,7 @@ def command(*, scenario: str, contestant: str | None) -> int:
     testbed = local_testbed(loaded.scenario)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with ended_by_signals(), ExitStack() as stack:
-        racer = None if one is None else _ready(one, stack.enter_context(Wrapper(one)), console)
+        racer = None if one is None else _ready(one, stack.enter_context(testbed.workshop()), console)
         stack.enter_context(testbed)
         ground = stack.enter_context(Ground(testbed, loaded.scenario, Show(console, 0, quiet=True)))
         place = _prepare(testbed, ground, racer, stack)
@@ -68,23 +68,23 @@ def _the_one(spec: str) -> Contestant:
     return found[0]
 
 
-def _ready(one: Contestant, wrapper: Wrapper, console: Console) -> Racer:
+def _ready(one: Contestant, workshop: Readies, console: Console) -> Racer:
     try:
-        return ready(one, wrapper, console.print)
+        return workshop.ready(one, console.print)
     except NeedsPackages as needs:
         raise Unsupported(f"{one.label}: {installing.how_to(one, needs)}") from needs
 
 
 def _prepare(testbed: LocalTestbed, ground: Ground, racer: Racer | None, stack: ExitStack) -> Place:
     """Make a payload, have it seeded, lay out the torrent: a heat's steps up to the command."""
-    arena, swarm, client = ground.arena, ground.swarm(), ground.arena.client
+    arena, swarm, client = ground.arena, ground.swarm(), testbed.hosts["client"]
     prepared = swarm.prepare(arena.scenario, arena.rng.randbytes(16), arena.rng)
     stack.enter_context(swarm.heat(prepared))
     stack.enter_context(clean_folder(arena))
     served = stack.enter_context(swarm.served(prepared))
     download = None
     if racer is None:
-        cell = containment.with_paths(containment.cell_on(client, arena.uid, "/usr/local"), writable=(arena.folder,))
+        cell = containment.with_paths(containment.cell_on(client, arena.bounds, "/usr/local"), writable=(arena.folder,))
         torrentfile = f"{arena.desk}/test.torrent"
         client.put(prepared.torrent.data, torrentfile)
     else:
@@ -104,7 +104,7 @@ def _run(place: Place) -> int:
         TestbedError: the cell cannot be made.
 
     """
-    client, into = place.arena.client, place.arena.into
+    client, into = place.arena.client.within, place.arena.into
     status, why = containment.run(containment.from_here(place.cell, client), ["true"], {}, into, 20.0)
     if status:
         raise TestbedError(f"nothing can be run on the client host: {why}")

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from btgames.arena import Arena, Racer
+    from btgames.arena import Arena
     from btgames.containment import Cell
     from btgames.hosts import Host
     from btgames.swarm import Prepared, Swarm
     from btgames.torrent import Torrent
+    from btgames.workshop import Racer
     from btgames.wrapper import Argv
 
 ANNOUNCES = 20

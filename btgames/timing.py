@@ -13,10 +13,11 @@ from btgames.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from btgames.arena import Arena, Racer
+    from btgames.arena import Arena
     from btgames.containment import Cell
     from btgames.hosts import Process
     from btgames.swarm import Prepared, Swarm
+    from btgames.workshop import Racer
     from btgames.wrapper import Argv
 
 STOP_S = 1.5

@@ -111,7 +111,7 @@ class Handlers:
 
     def install(self, request: dict[str, Any]) -> dict[str, Any]:
         """Install; the value lists what a race must show beside the directory of installed things."""
-        cell = _cell(request)
+        cell = unpacked_cell(request["cell"])
         host = ModuleHost(cell, cell.installed, containment.install_environment(os.environ), None)
         arguments = {name: request[name] for name in ("version", "source") if request.get(name) is not None}
         self._module.install(host, **arguments)
@@ -119,7 +119,7 @@ class Handlers:
 
     def version(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return what is really installed, by the module's own word; "" where it has none."""
-        cell = _cell(request)
+        cell = unpacked_cell(request["cell"])
         host = ModuleHost(cell, cell.installed, {}, None)
         function = getattr(self._module, "version", None)
         return {"value": "" if function is None else _text(function(host), function)}
@@ -127,8 +127,8 @@ class Handlers:
     def torrentfile(self, request: dict[str, Any]) -> dict[str, Any]:
         """Put the torrent where the client wants it; return that path."""
         remote = NamespaceHost(**request["host"])
-        torrent = Torrent(**{**request["torrent"], **_unpacked(request["torrent"])})
-        host = ModuleHost(containment.from_here(_cell(request), remote), request["folder"], {}, remote)
+        torrent = unpacked(request["torrent"])
+        host = ModuleHost(containment.from_here(unpacked_cell(request["cell"]), remote), request["folder"], {}, remote)
         return {"value": _text(self._module.torrentfile(host, torrent), self._module.torrentfile)}
 
     def download(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -139,20 +139,22 @@ class Handlers:
         return {"value": {"argv": list(command.argv), "env": dict(command.env), "cwd": command.cwd}}
 
 
-def _cell(request: dict[str, Any]) -> Cell:
-    fields = request["cell"]
+def unpacked_cell(fields: dict[str, Any]) -> Cell:
+    """Return the cell that came as JSON."""
     lists = {name: tuple(fields[name]) for name in ("argv", "read_only", "writable")}
     return Cell(**{**fields, **lists})
 
 
-def _unpacked(torrent: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "data": base64.b64decode(torrent["data"]),
-        "pieces": base64.b64decode(torrent["pieces"]),
-        "trackers": tuple(torrent["trackers"]),
-        "layout": tuple((path, size) for path, size in torrent["layout"]),
-        "sources": tuple((server, path, offset, length) for server, path, offset, length in torrent["sources"]),
+def unpacked(fields: dict[str, Any]) -> Torrent:
+    """Return the torrent that came as JSON; see `btgames.wrapper.packed`."""
+    lists = {
+        "data": base64.b64decode(fields["data"]),
+        "pieces": base64.b64decode(fields["pieces"]),
+        "trackers": tuple(fields["trackers"]),
+        "layout": tuple((path, size) for path, size in fields["layout"]),
+        "sources": tuple((server, path, offset, length) for server, path, offset, length in fields["sources"]),
     }
+    return Torrent(**{**fields, **lists})
 
 
 def _write(content: bytes, path: Path, folder: Path, mode: int, uid: int | None) -> None:

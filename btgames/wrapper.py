@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from btgames.contract import CommandFailed, NeedsPackages
 from btgames.errors import HostError, Unsupported
@@ -37,6 +37,16 @@ class Argv:
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str | None
+
+
+class Functions(Protocol):
+    """The two functions of a contestant that a heat calls."""
+
+    def torrentfile(self, host: NamespaceHost, cell: Cell, folder: str, torrent: Torrent) -> str:
+        """Have the torrent put where the client wants it; return its path on the host."""
+
+    def download(self, torrentfile: str, into: str) -> Argv:
+        """Return the command that downloads."""
 
 
 class Wrapper:
@@ -72,12 +82,7 @@ class Wrapper:
 
     def torrentfile(self, host: NamespaceHost, cell: Cell, folder: str, torrent: Torrent) -> str:
         """Have the torrent put where the client wants it; return its path on the host."""
-        packed = {
-            **asdict(torrent),
-            "data": base64.b64encode(torrent.data).decode(),
-            "pieces": base64.b64encode(torrent.pieces).decode(),
-        }
-        request = {"host": asdict(host), "cell": asdict(cell), "folder": folder, "torrent": packed}
+        request = {"host": asdict(host), "cell": asdict(cell), "folder": folder, "torrent": packed(torrent)}
         return str(self._call("torrentfile", self._call_s, request))
 
     def download(self, torrentfile: str, into: str) -> Argv:
@@ -107,7 +112,7 @@ class Wrapper:
             if isinstance(error, HostError):
                 raise self._no_answer(f"{function}()", timeout_s, error) from error
             raise
-        return _value(answer)
+        return value_of(answer)
 
     def _running(self) -> Agent:
         """Return the process; start it and have it import the module where there is none."""
@@ -119,14 +124,30 @@ class Wrapper:
             except HostError as error:
                 raise self._no_answer("its import", self._call_s, error) from error
             self._agent = agent
-        _value(self._agent.ready)
+        value_of(self._agent.ready)
         return self._agent
 
     def _no_answer(self, what: str, timeout_s: float, error: HostError) -> ModuleError:
         return ModuleError(f"{self._contestant.path}: {what} did not return, within {timeout_s:g} s at most: {error}")
 
 
-def _value(answer: dict[str, Any]) -> Any:
+def packed(torrent: Torrent) -> dict[str, Any]:
+    """Return a torrent as JSON takes it; `btgames.worker.unpacked` undoes this."""
+    return {
+        **asdict(torrent),
+        "data": base64.b64encode(torrent.data).decode(),
+        "pieces": base64.b64encode(torrent.pieces).decode(),
+    }
+
+
+def value_of(answer: dict[str, Any]) -> Any:
+    """
+    Return the value in a worker's answer.
+
+    Raises:
+        NeedsPackages, CommandFailed, Unsupported, ModuleError, HostError: what the answer says instead.
+
+    """
     if "needs" in answer:
         raise NeedsPackages(*answer["needs"])
     if "failed" in answer:

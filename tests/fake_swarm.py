@@ -10,17 +10,19 @@ from fakes import FakeHost
 
 from btgames import places, scenario
 from btgames.agents.stopwatch import Facts
-from btgames.arena import Arena, Racer
+from btgames.arena import Arena
+from btgames.containment import Bounds
 from btgames.installing import Installed
+from btgames.workshop import Racer
 from btgames.wrapper import Argv
 
 if TYPE_CHECKING:
     from btgames.containment import Cell
     from btgames.contestant import Contestant
-    from btgames.hosts.namespace import NamespaceHost
+    from btgames.hosts import Host
     from btgames.scenario import Scenario
     from btgames.torrent import Torrent
-    from btgames.wrapper import Wrapper
+    from btgames.wrapper import Functions
 
 Calls = list[tuple[str, str, Any]]
 
@@ -101,13 +103,14 @@ class FakeWrapper:
 
 def racer(contestant: Contestant, calls: Calls) -> Racer:
     """Return a contestant that is ready to race, with a fake wrapper."""
-    wrapper = cast("Wrapper", FakeWrapper(calls))
+    wrapper = cast("Functions", FakeWrapper(calls))
     return Racer(contestant, wrapper, Installed("/installed", ("/opt/runtime",), 0.1), "1.0")
 
 
 def arena(hosts: dict[str, FakeHost], scenario: Scenario, *, one_clock: bool = True, uid: int | None = 61000) -> Arena:
     """Return what heats on these hosts have in common."""
-    return Arena(cast("NamespaceHost", hosts["client"]), scenario, one_clock, uid, random.Random(7))  # noqa: S311 - repeatable
+    rng = random.Random(7)  # noqa: S311 - repeatable
+    return Arena(cast("Host", hosts["client"]), scenario, one_clock, Bounds(uid, 1 << 30), rng)
 
 
 def steps(calls: Calls) -> list[str]:

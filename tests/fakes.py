@@ -84,6 +84,11 @@ class FakeHost:
     record_stops: bool = False  # whether `calls` has (host, "stop", agent) too
     processes: list[FakeProcess] = field(default_factory=list)
 
+    @property
+    def within(self) -> FakeHost:
+        """Itself."""
+        return self
+
     def run(
         self,
         argv: Sequence[str],

@@ -69,7 +69,8 @@ class Stage:
         self.testbed = testbed
         self.client = testbed.hosts["client"]
         self.seeder = testbed.hosts["seeder-1"]
-        self.uid = containment.passing_uid(random.Random())  # noqa: S311 - no secret
+        self.bounds = containment.bounds_here(random.Random())  # noqa: S311 - no secret
+        self.uid = self.bounds.uid
         self.secret = secrets.token_hex(16)  # written in all places that a contestant must not read
         self.installed = folder / "installed" / "mine"
         self.installed.mkdir(parents=True)
@@ -113,7 +114,7 @@ class Stage:
 
     def cell(self, **limits: Any) -> Cell:
         """Return a heat's cell, to be started on the client host."""
-        cell = containment.cell_on(self.client, self.uid, str(self.installed))
+        cell = containment.cell_on(self.client, self.bounds, str(self.installed))
         return replace(containment.with_paths(cell, read_only=SHOWN, writable=(self.heat,)), **limits)
 
     def run(self, script: str, *arguments: str, timeout_s: float = DEADLINE_S, **limits: Any) -> tuple[int, str]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from fake_swarm import Calls, facts, fake_hosts, racer, small, steps
 from modules import HEAD, entry
 
 from btgames import opentracker
+from btgames.containment import bounds_here
 from btgames.contestant import Contestant
 from btgames.errors import HostError, TestbedError, Unsupported
-from btgames.ground import Ground, local_testbed, memory_bytes, ready, warm_up_scenario
+from btgames.ground import Ground, memory_bytes, warm_up_scenario
 from btgames.result import Outcome
-from btgames.wrapper import Wrapper
+from btgames.testbeds.choice import local_testbed
+from btgames.workshop import Workshop
 
 if TYPE_CHECKING:
+    import random
+
     from fakes import FakeHost
 
-    from btgames.testbeds.local import LocalTestbed
+    from btgames.containment import Bounds
 
 MINE = Contestant("mine", "./mine.py", Path("/x/mine.py"))
 
@@ -31,11 +35,29 @@ class FakeTestbed:
     name = "local"
     one_clock = True
     rights = "root"
+    interface = "eth0"
     links: dict[str, Any] = {}  # noqa: RUF012 - never changed
     alive = True
 
     def __init__(self, hosts: dict[str, FakeHost]) -> None:
         self.hosts = hosts
+
+    def machine(self) -> dict[str, Any]:
+        """Return no facts."""
+        return {}
+
+    def workshop(self) -> Workshop:
+        """Return this machine's."""
+        return Workshop()
+
+    def bounds(self, rng: random.Random) -> Bounds:
+        """Return what this machine grants."""
+        return bounds_here(rng)
+
+    def mend(self) -> None:
+        """Fail where the test says so."""
+        if not self.alive:
+            raise TestbedError("the testbed's namespaces are gone")
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +80,7 @@ class Stage:
         self.calls: Calls = []
         self.hosts = fake_hosts(self.calls)
         self.testbed = FakeTestbed(self.hosts)
-        self.ground = Ground(cast("LocalTestbed", self.testbed), small(), Watcher())
+        self.ground = Ground(self.testbed, small(), Watcher())
         self.racer = racer(MINE, self.calls)
 
     def starts(self) -> int:
@@ -143,7 +165,7 @@ def test_a_warm_up_is_small_and_short(stage: Stage) -> None:
 
 def test_contestants_run_as_nobody_in_particular(stage: Stage) -> None:
     """With root a race has an unprivileged user of its own for contestants; without, the user namespace does."""
-    uid = stage.ground.arena.uid
+    uid = stage.ground.arena.bounds.uid
     assert uid is None if os.geteuid() else uid is not None and 61184 <= uid <= 65519
 
 
@@ -203,20 +225,20 @@ def test_the_version_that_was_asked_for_is_the_one_that_races(
     """A contestant of another version than the user asked for does not race under that label."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     one = entry(tmp_path, head=f"{HEAD}def version(host): return {word!r}\n", version=asked)
-    with Wrapper(one) as wrapper:
+    with Workshop() as workshop:
         if fits:
-            assert ready(one, wrapper, lambda _: None).version == word
+            assert workshop.ready(one, lambda _: None).version == word
         else:
             with pytest.raises(Unsupported, match=f"version {word} is installed, {asked} was asked for"):
-                ready(one, wrapper, lambda _: None)
+                workshop.ready(one, lambda _: None)
 
 
 def test_without_a_version_of_its_own_the_pin_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that cannot tell its version is recorded with its pin."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     one = entry(tmp_path)
-    with Wrapper(one) as wrapper:
-        assert ready(one, wrapper, lambda _: None).version == "1"
+    with Workshop() as workshop:
+        assert workshop.ready(one, lambda _: None).version == "1"
 
 
 def test_facts_of_a_void_heat_are_kept(stage: Stage) -> None:

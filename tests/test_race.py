@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,14 +17,14 @@ from modules import entry
 from test_ground import FakeTestbed
 
 from btgames import race
-from btgames.arena import Racer
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, TestbedError, Unsupported, UserError
 from btgames.installing import Installed
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
+from btgames.workshop import Racer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from btgames.contestant import Contestant
 
@@ -43,11 +44,10 @@ class Stage:
     on_disk: list[int] = field(default_factory=list)  # heats in the card's file at the beginning of each heat
     keep: Path | None = None
 
-    def ready(self, one: Contestant, wrapper: object, notify: Callable[[str], None]) -> Racer:
-        """Stand in for `btgames.ground.ready`."""
+    def ready(self, one: Contestant, notify: Callable[[str], None]) -> Racer:
+        """Stand in for a workshop's `ready`."""
         self.log.append(f"ready {one.label}")
         assert callable(notify)
-        assert wrapper is not None
         if one.label in self.unready:
             raise self.unready[one.label]
         return Racer(one, FakeWrapper([]), Installed("/x", (), 0.0), "1")  # type: ignore[arg-type] # a fake
@@ -104,6 +104,11 @@ class NotedTestbed(FakeTestbed):
     def __exit__(self, *_: object) -> None:
         self._stage.log.append("testbed down")
 
+    @contextmanager
+    def workshop(self) -> Iterator[Stage]:  # type: ignore[override] # a fake
+        """Give what stands in for a workshop."""
+        yield self._stage
+
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
@@ -114,9 +119,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         made.keep = keep
         return FakeGround(made)
 
-    monkeypatch.setattr(race, "ready", made.ready)
     monkeypatch.setattr(race, "Ground", ground)
-    monkeypatch.setattr(race, "local_testbed", lambda _: NotedTestbed(made))
+    monkeypatch.setattr(race, "testbed_for", lambda *_: nullcontext(NotedTestbed(made)))
     monkeypatch.chdir(tmp_path)
     for name in "abc":
         entry(tmp_path, name=name)
@@ -500,10 +504,10 @@ def test_a_machine_that_cannot_race_is_told_before_anything_is_done(
 ) -> None:
     """A testbed that this machine cannot have is an error before anybody is installed, and no card is begun."""
 
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise TestbedError("no namespaces here")
 
-    monkeypatch.setattr(race, "local_testbed", refuse)
+    monkeypatch.setattr(race, "testbed_for", refuse)
     with pytest.raises(TestbedError, match="no namespaces here"):
         run(stage)
     assert stage.log == []

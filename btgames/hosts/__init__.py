@@ -18,6 +18,8 @@ from btgames.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from btgames.hosts.namespace import NamespaceHost
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -68,6 +70,10 @@ class Host(Protocol):
     @property
     def python(self) -> str:
         """An interpreter there that runs our agents."""
+
+    @property
+    def within(self) -> NamespaceHost:
+        """The same host as programs on its machine reach it: what a contestant's module is handed."""
 
     def run(
         self,

@@ -1,4 +1,4 @@
-"""A host that is a network namespace of this machine, inside the private namespaces of a race (testbeds/local.py)."""
+"""A host within the private namespaces of a race: of this machine (testbeds/local.py) or of one far away (ssh.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ class NamespaceHost:
     python: str
     project: str  # the folder that holds the btgames package: agents' PYTHONPATH
     keeper: int  # process id of the keeper of the namespaces, as this machine sees it
-    user_namespace: bool  # whether the keeper has a user namespace of its own: a race without root
+    user_namespace: bool = False  # whether the keeper has a user namespace of its own: a race without root
+    own_network: bool = True  # whether it is a named network namespace; else it has the machine's network
+
+    @property
+    def within(self) -> NamespaceHost:
+        """Itself."""
+        return self
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """
@@ -41,8 +47,8 @@ class NamespaceHost:
         killed, the inner setpriv's parent-death signal kills the command too; when the keeper dies, the kernel does.
         """
         user = ["--user", "--preserve-credentials"] if self.user_namespace else []
-        network = f"--net=/proc/{self.keeper}/root/run/netns/{self.name}"
-        enter = ["nsenter", "--target", str(self.keeper), *user, "--mount", "--pid", "--ipc", network]
+        network = [f"--net=/proc/{self.keeper}/root/run/netns/{self.name}"] if self.own_network else []
+        enter = ["nsenter", "--target", str(self.keeper), *user, "--mount", "--pid", "--ipc", *network]
         return [*enter, "--", "setpriv", "--pdeathsig", "KILL", *argv]
 
     def environment(self) -> dict[str, str]:

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Mapping
 
+    from btgames.containment import Bounds
     from btgames.hosts import Host
+    from btgames.workshop import Readies
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,11 @@ class HostPlan:
 
 
 class Testbed(Protocol):
-    """Hosts for one race, as long as the context lasts."""
+    """
+    Hosts for one race, as long as the context lasts.
+
+    Name, rights, links, machine and workshop can be had before it is entered: contestants are installed first.
+    """
 
     @property
     def name(self) -> str:
@@ -41,6 +48,28 @@ class Testbed(Protocol):
     @property
     def rights(self) -> str:
         """The rights under which the race runs, for the race card."""
+
+    @property
+    def interface(self) -> str:
+        """The interface on which the client host meets the others."""
+
+    def machine(self) -> dict[str, Any]:
+        """Return facts of the client host's machine, for the race card: see `btgames.machine.facts`."""
+
+    def workshop(self) -> Readies:
+        """Return where contestants are installed and their modules run, to be entered."""
+
+    def bounds(self, rng: random.Random) -> Bounds:
+        """Return what the client host grants the contestants of a race."""
+
+    def mend(self) -> None:
+        """
+        See that all hosts are there, and bring back those that can be; what ran on these is gone.
+
+        Raises:
+            TestbedError: a host is gone for good.
+
+        """
 
     @property
     def hosts(self) -> Mapping[str, Host]:

@@ -18,14 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import btgames
+from btgames import containment, machine
 from btgames.errors import TestbedError
 from btgames.hosts.namespace import PATH, NamespaceHost
 from btgames.hosts.process import PipedProcess, processes
 from btgames.testbeds.precheck import UNSHARE, USER_NAMESPACE, available_bytes, gather, no_room, why_not
+from btgames.workshop import Workshop
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Mapping, Sequence
 
+    from btgames.containment import Bounds
     from btgames.testbeds import HostPlan
 
 _PROJECT = Path(btgames.__file__).resolve().parent.parent
@@ -36,6 +40,7 @@ class LocalTestbed:
 
     name: Final = "local"
     one_clock: Final = True
+    interface: Final = "eth0"
 
     def __init__(
         self,
@@ -65,10 +70,22 @@ class LocalTestbed:
         """The links for the race card, by host name: see `btgames.testbeds.HostPlan.link`."""
         return {host.name: host.link() for host in self._plan}
 
-    @property
-    def alive(self) -> bool:
-        """Whether the hosts are there."""
-        return self._process is not None and self._process.poll() is None
+    def machine(self) -> dict[str, Any]:
+        """Return facts of this machine."""
+        return machine.facts(self.rights)
+
+    def workshop(self) -> Workshop:
+        """Return this machine's workshop."""
+        return Workshop()
+
+    def bounds(self, rng: random.Random) -> Bounds:
+        """Return what this machine grants."""
+        return containment.bounds_here(rng)
+
+    def mend(self) -> None:
+        """Raise a TestbedError where the hosts are gone: with their namespaces, all that was in them is."""
+        if self._process is None or self._process.poll() is not None:
+            raise TestbedError("the testbed's namespaces are gone: somebody ended their first process")
 
     def check(self) -> None:
         """Raise a TestbedError that says in plain lines why this machine cannot hold the race, if it cannot."""

@@ -1,0 +1,85 @@
+"""
+The workshop: where contestants' modules run and where what they install lies. It makes contestants ready to race.
+
+That is the machine of the client host: this one (`Workshop`), or one far away, where a workshop of the same kind runs
+(far_workshop.py). Standard library only: it is sent there as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from btgames import containment, installing, places
+from btgames.errors import Unsupported
+from btgames.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from btgames.contestant import Contestant
+    from btgames.installing import Installed, Notify
+    from btgames.wrapper import Functions
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A contestant that is ready to race."""
+
+    contestant: Contestant
+    wrapper: Functions
+    installed: Installed
+    version: str
+
+
+class Readies(Protocol):
+    """Who makes contestants ready; what it starts for them lives as long as the context."""
+
+    def ready(self, one: Contestant, notify: Notify) -> Racer:
+        """
+        Return a contestant that can race; install it first if it is not there.
+
+        Raises:
+            NeedsPackages: packages of the system are missing.
+            Unsupported: it cannot race here; says why.
+
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Workshop:
+    """The workshop on this machine; see `Readies`."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ready(self, one: Contestant, notify: Notify) -> Racer:
+        """Make a contestant ready; see `Readies.ready`."""
+        return ready(one, self._stack.enter_context(Wrapper(one)), notify)
+
+
+def ready(one: Contestant, wrapper: Wrapper, notify: Notify) -> Racer:
+    """Install a contestant where it is not there, and see that it is the version that was asked for."""
+    installed = installing.ensure(one, wrapper, places.installed(), notify)
+    cell = containment.cell_here(Path(installed.folder), installed.read_only)
+    version = wrapper.version(cell) or one.pin
+    if one.asked_version and not _is_version(one.asked_version, version):
+        raise Unsupported(f"version {version} is installed, {one.asked_version} was asked for")
+    return Racer(one, wrapper, installed, version)
+
+
+def _is_version(asked: str, found: str) -> bool:
+    """Whether what is installed is what was asked for: 1.36 may be 1.36.0, but 1.3 is neither 1.36 nor 11.3."""
+    if re.fullmatch(r"[\d.]+", asked):
+        return re.search(rf"(?<![\d.]){re.escape(asked)}(?!\d)", found) is not None
+    return asked in found  # a commit, say
