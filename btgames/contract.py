@@ -21,13 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from btgames import bullseye
 from btgames.errors import Unsupported
 from btgames.torrent import Torrent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Command", "CommandFailed", "Host", "NeedsPackages", "Torrent", "Unsupported", "apt", "pip", "python_of"]
+__all__ = [
+    "Command",
+    "CommandFailed",
+    "Host",
+    "NeedsPackages",
+    "Torrent",
+    "Unsupported",
+    "apt",
+    "pip",
+    "python27",
+    "python_of",
+]
 
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -162,6 +174,22 @@ def python_of(version: str) -> str:
         if os.access(folder / name, os.X_OK):
             return str((folder / name).resolve())
     raise Unsupported(f"needs CPython {version}: no {name} on PATH or under pyenv")
+
+
+def python27(host: Host) -> str:
+    """
+    Return the path of a CPython 2.7: the one that `python_of` finds, else Debian 11's, unpacked in what is installed.
+
+    Raises:
+        Unsupported: there is none, and Debian's cannot be had.
+
+    """
+    try:
+        return python_of("2.7")
+    except Unsupported:
+        if not all(shutil.which(program, path=SYSTEM_PATH) for program in ("apt-get", "dpkg-deb")):
+            raise
+    return bullseye.unpack(host)
 
 
 def _prefix(python: str) -> str:

@@ -1,11 +1,12 @@
 """
 jeff: drench, Jeff's client of the contest of 2013. https://github.com/jefflovejapan/drench
 
-Version 0.0.9 is commit d50886a of 10 December 2013. It needs CPython 2.7. About one heat in five hangs; 0.0.8 and
-earlier fail on torrents of a single file, 0.0.10 and later ask a geolocation service that is gone.
+Version 0.0.9 is commit d50886a of 10 December 2013. It needs CPython 2.7: yours, or Debian 11's. About
+one heat in five hangs; 0.0.8 and earlier fail on torrents of a single file, 0.0.10 and later ask a geolocation service
+that is gone.
 """
 
-from btgames.contract import Command, Host, Torrent, pip, python_of
+from btgames.contract import Command, Host, Torrent, apt, pip, python27
 
 TITLE = "Jeff's drench (2013)"
 HOME = "https://github.com/jefflovejapan/drench"
@@ -14,7 +15,8 @@ YEAR = 2013
 
 
 def install(host: Host, version: str = "0.0.9") -> None:
-    pip(host, f"drench=={version}", "bitarray==0.8.1", "requests==2.0.1", python=python_of("2.7"))
+    apt(host, "gcc", "libc6-dev", program="gcc")  # bitarray is written in C
+    pip(host, f"drench=={version}", "bitarray==0.8.1", "requests==2.0.1", python=python27(host))
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
