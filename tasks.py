@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 CONTESTANT = "who races, [LABEL=]NAME_OR_PATH[@VERSION][:SOURCE_DIR]; repeatable"
 SCENARIO = "a name that `scenarios` lists, or the path of a YAML file"
+STACK = "the fleet of this Pulumi stack; the default is the selected one"
+WHERE = {
+    "testbed": "auto (the fleet, if there is one; else this machine), local, cloud, or the file of an inventory",
+    "stack": STACK,
+    "host": "a machine of your own, ROLE=USER@ADDRESS; repeatable: tracker, seeder, client",
+    "key": "private key for --host; the default are those that ssh would offer",
+}
 
 
 @command(
-    iterable=["contestant"],
+    iterable=["contestant", "host"],
     help={
         "scenario": SCENARIO,
         "contestant": f"{CONTESTANT}; the default is four that need no root",
@@ -32,6 +39,7 @@ SCENARIO = "a name that `scenarios` lists, or the path of a YAML file"
         "seed": "of the random order of contestants in each round",
         "retire": "a contestant that fails in its first two heats does not run the others",
         "quiet": "print the leaderboard only",
+        **WHERE,
     },
 )
 def race(
@@ -46,11 +54,16 @@ def race(
     seed: str | None = None,
     retire: bool = True,
     quiet: bool = False,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
 ) -> int:
     """Race contestants on a scenario."""
     heats_each = whole("--heats", heats, least=1, most=1000)
     order_seed = whole("--seed", seed, least=0, most=2**63 - 1)
     from btgames import race
+    from btgames.testbeds.choice import Wish
 
     return race.command(
         scenario=scenario,
@@ -62,6 +75,7 @@ def race(
         seed=order_seed,
         retire=retire,
         quiet=quiet,
+        wish=Wish(testbed, stack, tuple(host or ()), key),
     )
 
 
@@ -79,12 +93,21 @@ def leaderboard(_: Context, *, card: list[str] | None = None, format: str = "tab
     return leaderboard.command(cards=card or [], format=format, results_dir=Path("results"), out=sys.stdout)
 
 
-@command(iterable=["contestant"], help={"contestant": f"{CONTESTANT}; none: the machine itself"})
-def check(_: Context, *, contestant: list[str] | None = None) -> int:
+@command(iterable=["contestant", "host"], help={"contestant": f"{CONTESTANT}; none: the machine itself", **WHERE})
+def check(
+    _: Context,
+    *,
+    contestant: list[str] | None = None,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
     """Examine this machine, or a contestant: a tiny heat, judged in words."""
     from btgames import doctor
+    from btgames.testbeds.choice import Wish
 
-    return doctor.command(contestants=contestant or [])
+    return doctor.command(contestants=contestant or [], wish=Wish(testbed, stack, tuple(host or ()), key))
 
 
 @command(

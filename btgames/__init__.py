@@ -16,12 +16,13 @@ ground.py                                        testbed and swarm as heats find
 heat.py, timing.py, verdict.py,                  one heat: its steps, time and outcome, what it leaves behind
   remains.py, keep.py, arena.py                  and the folder that it may fill
 swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
+workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
 installing.py                                    contestants, each into a directory of its own
-wrapper.py, worker.py, contract.py               a contestant's three functions: where they run, what they may use
+wrapper.py, worker.py, contract.py, bullseye.py  a contestant's three functions: where they run, what they may use
 containment.py                                   a contestant's commands: in a cell, unprivileged
-testbeds/                                        what provides the hosts: ``local`` (namespaces of this machine)
-hosts/                                           one Host protocol: run, start, put, get; NamespaceHost
-agents/                                          programs that run on hosts: stopwatch, cell, tracker, probe, seeder
+testbeds/                                        what provides the hosts: this machine's namespaces, or machines over SSH
+hosts/                                           one Host protocol: run, start, put, get; NamespaceHost, SshHost
+agents/                                          programs that run on hosts: stopwatch, cell, tracker, seeder, tenant
 contestant.py                                    who races: entries and modules, read, not run
 scenario.py, scenario_parts.py,                  a scenario and its file, all mistakes told at once
   strict_model.py, strict_yaml.py

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 from btgames import caller, containment, contestant, places
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, Unsupported
-from btgames.report.figures import plain
 from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -158,6 +157,8 @@ def how_to(one: Contestant, needs: NeedsPackages) -> str:
 
 def command(contestants: Sequence[str], *, yes: bool) -> int:
     """Install contestants, packages of the system included when the user says so; 1 when one could not be."""
+    from btgames.report.figures import plain  # noqa: PLC0415 - not on machines far away, which have no rich
+
     everyone = contestant.load(contestants or contestant.DEFAULT, places.CONTESTANTS)
     missing = _install_all(everyone)
     packages = sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib import metadata
@@ -54,3 +55,9 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
+
+
+if __name__ == "__main__":  # run on a machine far away
+    from btgames.testbeds.precheck import available_bytes
+
+    print(json.dumps({**facts("root"), "available_bytes": available_bytes()}))  # noqa: T201 - its only output

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pyroute2.netlink.exceptions import NetlinkError
 
 from btgames.testbeds import HostPlan, burst_bytes
-from btgames.testbeds.wiring import QUEUE_LEAST_BYTES, WiringError, _shape, address, plan_from, shape
+from btgames.testbeds import QUEUE_LEAST_BYTES, shape
+from btgames.testbeds.wiring import WiringError, _shape, address, plan_from
 
 
 class KernelWithoutTbf:

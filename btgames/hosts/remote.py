@@ -24,4 +24,6 @@ class Remote:
     port: int = 22
     key_file: Path | None = None  # private key; None: what the user's SSH agent and ~/.ssh/ offer
     host_key: str = ""  # "ssh-ed25519 AAAA..."; "" is what ~/.ssh/known_hosts says: never taken on trust
-    facts: Mapping[str, str] = field(default_factory=dict)  # for the race card: instance type, image, ...
+    facts: Mapping[str, str] = field(
+        default_factory=dict, compare=False
+    )  # for the race card: instance type, image, ...

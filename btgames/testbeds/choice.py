@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from btgames import opentracker
-from btgames.errors import TestbedError
+from btgames.errors import TestbedError, UserError, nearest
 from btgames.ground import memory_bytes
-from btgames.testbeds import HostPlan
+from btgames.testbeds import HostPlan, inventory
 from btgames.testbeds.local import LocalTestbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from btgames.cloud.stack import Fleet
+    from btgames.hosts.remote import Remote
     from btgames.scenario import Scenario
     from btgames.testbeds import Testbed
 
@@ -47,8 +50,60 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
         TestbedError: this machine cannot hold it.
 
     """
-    notify("Testbed: local, this machine")
-    yield local_testbed(scenario)
+    if wish.hosts or wish.testbed not in {"auto", "local", "cloud"}:
+        name, machines = _inventory(wish)
+        notify(f"Testbed: {name}, {len(machines)} machines over SSH")
+        with _reached(name, scenario, machines, notify, "name more of them", apt=False) as testbed:
+            yield testbed
+    elif fleet := _fleet(wish):
+        notify(f"Testbed: cloud, {fleet.words}")
+        from btgames.testbeds.waiting import wait_until_ready  # noqa: PLC0415 - local races do without SSH
+
+        wait_until_ready(fleet.machines, notify)
+        with _reached("cloud", scenario, fleet.machines, notify, fleet.more, apt=True) as testbed:
+            yield testbed
+    else:
+        notify("Testbed: local, this machine")
+        yield local_testbed(scenario)
+
+
+@contextmanager
+def _reached(
+    name: str, scenario: Scenario, machines: Sequence[Remote], notify: Callable[[str], None], more: str, *, apt: bool
+) -> Iterator[Testbed]:
+    plan = plan_of(scenario)
+    remotes = inventory.assign(plan, machines, name, more)
+    unused = [machine.name for machine in machines if machine not in remotes.values()]
+    if unused:
+        notify(f"not in this race: {', '.join(unused)}")
+    from btgames.testbeds.ssh import reached  # noqa: PLC0415 - local races do without SSH
+
+    with reached(name, plan, remotes, scenario, notify, apt=apt) as testbed:
+        yield testbed
+
+
+def _inventory(wish: Wish) -> tuple[str, list[Remote]]:
+    if wish.hosts:
+        return "hosts of the command line", inventory.from_words(wish.hosts, wish.key)
+    path = Path(wish.testbed)
+    if not path.exists() and "/" not in wish.testbed and not path.suffix:
+        known = ("auto", "local", "cloud")
+        raise UserError(
+            f"--testbed {wish.testbed!r}: no such testbed{nearest(wish.testbed, known)}\n"
+            f"known: {', '.join(known)}, or the file of an inventory"
+        )
+    return path.stem, inventory.load(path)
+
+
+def _fleet(wish: Wish) -> Fleet | None:
+    """Return the fleet that the wish means; None is this machine."""
+    if wish.testbed == "local" or not Path(__file__).parent.with_name("cloud").is_dir():
+        return None
+    from btgames.cloud import stack  # noqa: PLC0415 - only here
+
+    if wish.testbed == "auto" and wish.stack is None and not stack.any_keys():
+        return None  # this user never had a fleet: nobody needs to be asked
+    return stack.fleet(wish.stack, needed=wish.testbed == "cloud" or wish.stack is not None)
 
 
 def plan_of(scenario: Scenario) -> list[HostPlan]:

@@ -13,13 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+from btgames.agents.memory import FOLDER, mount_memory
 from btgames.testbeds.wiring import NAMESPACES, WiringError, address, plan_from, wire
-
-FOLDER = Path("/run/btgames")
-RUN_BYTES = 1_048_576  # mount points only
-SHARED_BYTES = 67_108_864  # POSIX shared memory of programs that want some
 
 
 def main() -> None:
@@ -29,6 +25,7 @@ def main() -> None:
     started = time.monotonic()
     try:
         mount_memory(order["memory_bytes"])
+        NAMESPACES.mkdir()
         wire(plan)
         for host in plan:
             (FOLDER / host.name).mkdir()
@@ -42,21 +39,6 @@ def main() -> None:
     _say({"ready": True, "folder": str(FOLDER), "addresses": addresses, "wiring_s": wiring_s})
     sys.stdin.read()
     os._exit(0)  # at once: nothing of ours needs an orderly end, and the race waits for it
-
-
-def mount_memory(memory_bytes: int) -> None:
-    """Mount /run, the race's files and shared memory, all private."""
-    _mount(Path("/run"), RUN_BYTES)
-    NAMESPACES.mkdir()
-    FOLDER.mkdir()
-    _mount(FOLDER, memory_bytes)
-    if Path("/dev/shm").is_dir():  # noqa: S108 - the mount point itself
-        _mount(Path("/dev/shm"), SHARED_BYTES, mode="1777")  # noqa: S108 - the mount point itself
-
-
-def _mount(where: Path, size_bytes: int, mode: str = "755") -> None:
-    options = f"size={size_bytes},mode={mode},nosuid,nodev"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "btgames", str(where)], check=True, capture_output=True)
 
 
 def _words(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
-from btgames.testbeds import HostPlan, burst_bytes
+from btgames.testbeds import HostPlan, shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,17 +26,6 @@ NAMESPACES = Path("/run/netns")
 NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 """
 Set aside for benchmarks (RFC 2544, RFC 6890). libtorrent exempts peers at 10.x and its like from rate limits as local.
-"""
-QUEUE_S = 0.05
-"""
-How long a byte may wait in a shaper, in seconds at the link's rate: long enough that TCP, whose round trip here is a
-fraction of a millisecond otherwise, never runs the queue empty; short enough that a request is not late by much.
-"""
-QUEUE_LEAST_BYTES = 262_144
-"""
-The queue's least size, which counts below 40 Mbit/s. TCP hands over packets of 64 KiB, two and more at once, which tbf
-cuts up only after they were let in; with less (tried: 64, 128 and 192 KiB at 2 to 20 Mbit/s) pieces of them are lost
-by the hundred, up to half of what is sent, although the link does carry its rate.
 """
 _NEIGHBOUR_PERMANENT = 0x80  # NUD_PERMANENT of linux/neighbour.h
 
@@ -110,13 +99,6 @@ def _shape(link: IPRoute, index: int, mbit: float | None) -> None:
         return
     with _step(f"shape a link to {mbit:g} Mbit/s with tbf (kernel module sch_tbf)"):
         link.tc("add", "tbf", index=index, handle="1:", **shape(mbit))
-
-
-def shape(mbit: float) -> dict[str, int]:
-    """Return tbf's parameters for a rate in Mbit/s: rate in bytes per second, burst and limit in bytes."""
-    rate = round(mbit * 125_000)
-    burst = burst_bytes(mbit)
-    return {"rate": rate, "burst": burst, "limit": burst + max(QUEUE_LEAST_BYTES, round(rate * QUEUE_S))}
 
 
 def _quiet() -> None:

@@ -1,0 +1,83 @@
+"""
+A workshop on a machine far away, spoken to over SSH: ``python -m btgames.workshop_agent``; see far_workshop.py.
+
+Requests as in agents/talk.py, each with the ``contestant`` that it is about; answers as in worker.py. While something
+goes on, lines ``{"note": text}`` may come before an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from btgames.agents import talk
+from btgames.contestant import Contestant
+from btgames.contract import CommandFailed, NeedsPackages
+from btgames.errors import HostError, Unsupported
+from btgames.hosts.namespace import NamespaceHost
+from btgames.worker import unpacked, unpacked_cell
+from btgames.workshop import Racer, Workshop
+from btgames.wrapper import ModuleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Handlers:
+    """The requests; each makes its contestant ready first, where it is not: the connection may be a new one."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._racers: dict[str, Racer] = {}  # by label
+
+    def ready(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Install; the value has the installed things and the version."""
+        racer = self._racer(request)
+        return {"value": {"installed": {**asdict(racer.installed)}, "version": racer.version}}
+
+    def torrentfile(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Put the torrent where the client wants it; the value is that path."""
+        host, cell = NamespaceHost(**request["host"]), unpacked_cell(request["cell"])
+        functions = self._racer(request).wrapper
+        return {"value": functions.torrentfile(host, cell, request["folder"], unpacked(request["torrent"]))}
+
+    def download(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the command as data."""
+        return {"value": asdict(self._racer(request).wrapper.download(request["torrentfile"], request["into"]))}
+
+    def _racer(self, request: dict[str, Any]) -> Racer:
+        fields = request["contestant"]
+        source = fields["source"] and Path(fields["source"])
+        one = Contestant(**{**fields, "path": Path(fields["path"]), "source": source})
+        if one.label not in self._racers:
+            self._racers[one.label] = self._workshop.ready(one, lambda text: talk.say({"note": text}))
+        return self._racers[one.label]
+
+
+def told(call: Callable[[dict[str, Any]], dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    """Call, and turn the contract's exceptions into answers; `btgames.wrapper.value_of` turns them back."""
+    try:
+        return call(request)
+    except NeedsPackages as needs:
+        return {"needs": list(needs.packages)}
+    except CommandFailed as why:
+        return {"failed": str(why)}
+    except ModuleError as problem:
+        return {"problem": str(problem)}
+    except Unsupported as why:
+        return {"unsupported": str(why)}
+    except HostError as error:
+        return {"host": str(error)}
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    with Workshop() as workshop:
+        handlers = Handlers(workshop)
+        calls = (handlers.ready, handlers.torrentfile, handlers.download)
+        talk.serve({call.__name__: lambda request, call=call: told(call, request) for call in calls})  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()
