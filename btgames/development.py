@@ -22,7 +22,7 @@ SUITES = {
     "unit": ["-m", "not testbed"],  # starts no host: seconds, on any machine
     "testbed": ["-m", "testbed"],  # real namespaces, links and clients
 }
-CHECKED = ["btgames", "contestants", "tasks.py", "tests", "benchmarks"]
+CHECKED = ["btgames", "infra", "contestants", "tasks.py", "tests", "benchmarks"]
 SCRIPTS = ["inv", ".ci/run"]
 
 
