@@ -30,6 +30,7 @@ _SOURCE = (
 )
 
 _APT = """\
+APT::Update::Error-Mode "any";
 Dir::State "{work}";
 Dir::State::status "/dev/null";
 Dir::Cache "{work}";
@@ -74,11 +75,12 @@ def unpack(host: Host) -> str:
     Unpack CPython 2.7 into ``python2.7`` of what is installed; return the interpreter's path.
 
     Raises:
-        Unsupported: no mirror has the packages, or none can be reached; what apt said of the first.
+        Unsupported: no mirror has the packages, or none can be reached; with what apt said of the first.
 
     """
     root, work = f"{host.installed}/python2.7", f"{host.installed}/apt"
-    for deb in _fetch(host, work):
+    _fetch_from_any(host, work)
+    for deb in sorted(Path(work).glob("*.deb")):
         host.run("dpkg-deb", "--extract", deb, root)
     host.run("rm", "-r", work)
     # The one in python2.7 includes that of the architecture, by a name that only compilers for /usr find.
@@ -91,20 +93,24 @@ def unpack(host: Host) -> str:
     return python
 
 
-def _fetch(host: Host, work: str) -> list[Path]:
-    """Return the packages, fetched into `work` from the first mirror that has them all."""
-    config = host.put(_APT.format(work=work), "apt/apt.conf")
-    failed: Unsupported | None = None
+def _fetch_from_any(host: Host, work: str) -> None:
+    """Fetch the packages into `work` from the first mirror that has them all."""
+    failed = []
     for mirror in _mirrors(host):
-        host.put(_SOURCE.format(mirror=mirror), "apt/sources.list")
         try:
-            host.run("apt-get", "update", env={"APT_CONFIG": config})
-            host.run("env", f"--chdir={work}", "apt-get", "download", *_PACKAGES, env={"APT_CONFIG": config})
+            return _fetch(host, work, mirror)
         except Unsupported as why:
-            failed = failed or why
-        else:
-            return sorted(Path(work).glob("*.deb"))
-    raise failed or Unsupported("needs CPython 2.7, and apt knows no mirror that might have it")
+            failed.append(str(why))
+            host.run("rm", "-r", work)
+    reason = failed[0] if failed else "apt has no mirror"
+    raise Unsupported(f"needs CPython 2.7: none is on PATH or under pyenv, and Debian 11's cannot be fetched: {reason}")
+
+
+def _fetch(host: Host, work: str, mirror: str) -> None:
+    host.put(_SOURCE.format(mirror=mirror), "apt/sources.list")
+    env = {"APT_CONFIG": host.put(_APT.format(work=work), "apt/apt.conf")}
+    host.run("apt-get", "update", env=env)
+    host.run("env", f"--chdir={work}", "apt-get", "download", *_PACKAGES, env=env)
 
 
 def _mirrors(host: Host) -> list[str]:

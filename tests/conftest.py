@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 # Skips that BTGAMES_NO_SKIP lets pass: a pattern for the reason -> why a CI machine cannot have what it names.
-ALLOWED_SKIPS: dict[str, str] = {
-    r"needs CPython 2\.7": "no Debian since 12 has it, and jeff needs it",
-}
+ALLOWED_SKIPS: dict[str, str] = {}
 
 
 def forbidden_skip(longrepr: object) -> str | None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btgames import contract
-from btgames.contract import Command, CommandFailed, NeedsPackages, apt, pip, python_of
+from btgames import bullseye, contract
+from btgames.contract import Command, CommandFailed, NeedsPackages, apt, pip, python27, python_of
 from btgames.errors import GamesError, Unsupported
 
 
@@ -148,7 +148,31 @@ def test_a_file_that_cannot_be_run_is_no_interpreter(tmp_path: Path, monkeypatch
         python_of("2.7")
 
 
+def test_cpython_27_is_unpacked_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that is there is taken as it is; else Debian 11's is unpacked."""
+    host = NotingHost()
+    monkeypatch.setattr(bullseye, "unpack", lambda given: f"unpacked on {given.installed}")
+    monkeypatch.setattr(contract, "SYSTEM_PATH", str(tmp_path / "system"))
+    for program in ("apt-get", "dpkg-deb"):
+        interpreter(tmp_path / "system", program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    assert python27(host) == "unpacked on /installed"
+    own = interpreter(tmp_path, "python2.7")
+    assert python27(host) == str(own)
+    assert host.ran == []
+
+
+def test_cpython_27_is_not_to_be_had_on_other_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without apt the contestant is unsupported, and told where an interpreter would be found."""
+    monkeypatch.setattr(contract, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    with pytest.raises(Unsupported, match=r"needs CPython 2\.7: no python2\.7 on PATH or under pyenv"):
+        python27(NotingHost())
+
+
 def test_a_module_needs_one_import_only() -> None:
     """Everything that modules use is named in __all__, and is there."""
-    assert {"Command", "Host", "Torrent", "Unsupported", "apt", "pip"} <= set(contract.__all__)
+    assert {"Command", "Host", "Torrent", "Unsupported", "apt", "pip", "python27"} <= set(contract.__all__)
     assert all(hasattr(contract, name) for name in contract.__all__)
