@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from keys import KeyPair
 
-USER = "games"
+USER = "btgames"  # not `games`, whom Debian has already
 LIMIT_BYTES = 16_384
 """
 EC2 takes no more user data than this.
