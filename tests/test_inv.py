@@ -110,6 +110,7 @@ def clone(root: Path) -> Iterator[Clone]:
         clone.folder.mkdir()
         shutil.copy(root / "inv", clone.folder)
         (clone.folder / "requirements.txt").write_text("# base 1\n")
+        (clone.folder / "requirements-cloud.txt").write_text("# cloud 1\n")
         (clone.folder / "requirements-test.txt").write_text("# test 1\n")
         for tool in ("chmod", *TOOLS):
             if found := shutil.which(tool, path="/usr/bin:/bin:/usr/sbin"):
@@ -172,6 +173,53 @@ def test_test_tools(clone: Clone, task: str) -> None:
     assert clone.run(task).stderr == ""
     assert clone.run("race").stderr == ""
     assert clone.log == ["venv", "pip requirements.txt", "pip requirements-test.txt"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "up",
+        "hosts --stack mine",
+        "race --testbed cloud",
+        "race --testbed=fleet.yaml",
+        "race --host client=me@there",
+        "check --stack=x",
+        "install --contestant jeff --stack x",
+    ],
+)
+def test_far(clone: Clone, words: str) -> None:
+    """What machines far away need is installed by the first command that reaches for them, and stays."""
+    clone.run("race", "--scenario", "small")
+    assert "setting up" in clone.run(*words.split()).stderr
+    assert clone.run(*words.split()).stderr == ""
+    assert clone.run("race").stderr == ""
+    assert clone.log == ["venv", "pip requirements.txt", "pip requirements-cloud.txt"]
+
+
+@pytest.mark.parametrize("words", ["race", "race --testbed local", "race --testbed=auto", "race -- --stack", "list up"])
+def test_near(clone: Clone, words: str) -> None:
+    """A local race needs none of it."""
+    clone.run(*words.split())
+    assert clone.log == ["venv", "pip requirements.txt"]
+
+
+def test_fleet(clone: Clone) -> None:
+    """Once there is the key of a fleet, a race that names no testbed may be on it; a local one is not."""
+    keys = clone.here / "state" / "btgames" / "keys"
+    keys.mkdir(parents=True)
+    clone.run("race", XDG_STATE_HOME=str(clone.here / "state"))
+    (keys / "me-btgames-dev").touch()
+    clone.run("race", "--testbed", "local", XDG_STATE_HOME=str(clone.here / "state"))
+    assert clone.log == ["venv", "pip requirements.txt"]
+    clone.run("race", XDG_STATE_HOME=str(clone.here / "state"))
+    assert clone.log[2:] == ["pip requirements-cloud.txt"]
+
+
+def test_tests_cover_the_cloud(clone: Clone) -> None:
+    """What the tests need holds all that the cloud needs."""
+    clone.run("test")
+    assert clone.run("up").stderr == ""
+    assert clone.log == ["venv", "pip requirements-test.txt"]
 
 
 def test_interrupted(clone: Clone) -> None:
@@ -309,26 +357,34 @@ def test_sudo(clone: Clone) -> None:
     assert (clone.folder / ".venv").stat().st_uid == 0
 
 
-def pins(path: Path) -> dict[str, str]:
-    """Return name -> version of a requirements file."""
-    return dict(re.findall(r"^([\w.-]+)==([^ ;]+)", path.read_text(), re.MULTILINE))
+def pins(path: Path) -> set[tuple[str, str]]:
+    """Return name and version of each entry of a requirements file."""
+    return set(re.findall(r"^([\w.-]+)==([^ ;]+)", path.read_text(), re.MULTILINE))
 
 
 def test_requirements(root: Path) -> None:
-    """Both files pin every dependency of pyproject.toml with hashes and hold no address; shared pins agree."""
+    """Each file pins what pyproject.toml wants with hashes, and all of the one before, and holds no address."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    base, tools = root / "requirements.txt", root / "requirements-test.txt"
-    for path, wanted in (
-        (base, project["dependencies"]),
-        (tools, project["dependencies"] + project["optional-dependencies"]["test"]),
-    ):
+    extras = project["optional-dependencies"]
+    wanted: list[str] = []
+    before: set[tuple[str, str]] = set()
+    for name, more in {"": project["dependencies"], "-cloud": extras["cloud"], "-test": extras["test"]}.items():
+        path = root / f"requirements{name}.txt"
+        wanted += [each for each in more if each != "btgames[cloud]"]
         names = {re.split(r"[<>=!~ ]", requirement)[0].lower() for requirement in wanted}
-        assert names <= pins(path).keys()
+        assert names <= {pinned for pinned, _ in pins(path)}
         assert "://" not in path.read_text()
         entries = re.split(r"^(?=[\w.-]+==)", path.read_text(), flags=re.MULTILINE)[1:]
         assert len(entries) == len(pins(path))
         assert all("--hash=sha256:" in entry for entry in entries)
-    assert pins(base).items() <= pins(tools).items()
+        assert before <= pins(path)
+        before = pins(path)
+
+
+def test_pulumis_requirements(root: Path) -> None:
+    """`pulumi install` finds the same pins, beside the program."""
+    lines = (root / "infra" / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-r ../requirements-cloud.txt"]
 
 
 def test_real_python(clone: Clone) -> None:
