@@ -30,6 +30,7 @@ LINK = "standin"
 NOWHERE = ("198.18.0.0/15", "169.254.0.0/16")
 FORWARDING = Path("/proc/sys/net/ipv4/conf")
 LONGEST_S = 8 * 3600.0
+CGROUPS_S = 5.0  # until the last process is gone
 
 
 def resolvers() -> list[str]:
@@ -37,7 +38,8 @@ def resolvers() -> list[str]:
     for path in (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf")):
         if path.exists():
             lines = [line.split() for line in path.read_text().splitlines()]
-            return [words[1] for words in lines if words[:1] == ["nameserver"] and words[1][:4] != "127." and "." in words[1]]
+            addresses = [words[1] for words in lines if words[:1] == ["nameserver"]]
+            return [address for address in addresses if "." in address and not address.startswith("127.")]
     return []
 
 
@@ -46,7 +48,7 @@ def _run(*argv: str, check: bool = True, text: str = "") -> subprocess.Completed
 
 
 class Foot:
-    """What a region has on this machine. A context manager."""
+    """What a region has on this machine."""
 
     def __init__(self, pid: int) -> None:
         """`pid` is a process in the router's network namespace."""
@@ -63,7 +65,8 @@ class Foot:
         argv = ["ip", "link", "add", f"{LINK}{index}", "type", "veth", "peer", "name", packets.UP, "netns", str(pid)]
         return _run(*argv, check=False).returncode == 0
 
-    def __enter__(self) -> Foot:
+    def stand(self) -> None:
+        """Join the region to this machine, and this machine's way to the package registries."""
         for network in NOWHERE:  # of least preference: a real route is never overruled
             _run("ip", "route", "replace", "unreachable", network, "metric", "4278198272")
         batch = [
@@ -76,10 +79,6 @@ class Foot:
         _run("nft", "-f", "-", text=packets.machine(self.link, self.link, self.network, resolvers()))
         for interface in (self.link, *_ways_out()):
             (FORWARDING / interface / "forwarding").write_text("1")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        clear(self.index)
 
 
 def _ways_out() -> list[str]:
@@ -95,22 +94,13 @@ def clear(index: int) -> None:
     if not any(Path("/sys/class/net").glob(f"{LINK}*")) and Path("/proc/sys/net/ipv4/ip_forward").read_text() == "0\n":
         for interface in _ways_out():
             (FORWARDING / interface / "forwarding").write_text("0")
+    deadline = time.monotonic() + CGROUPS_S
     for hierarchy in CGROUPS:
         folder = hierarchy / f"btgames-{LINK}{index}"
-        for each in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-            _remove(each)
-        _remove(folder)
-
-
-def _remove(cgroup: Path) -> None:
-    deadline = time.monotonic() + 2
-    while cgroup.is_dir():
-        with suppress(OSError):  # its last process is on its way out
-            cgroup.rmdir()
-            return
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.01)
+        while folder.is_dir() and time.monotonic() < deadline:
+            for each in (*sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True), folder):
+                with suppress(OSError):  # its last process is on its way out
+                    each.rmdir()
 
 
 def keep(folder: Path, owner: int, lease_s: float) -> None:
@@ -119,29 +109,30 @@ def keep(folder: Path, owner: int, lease_s: float) -> None:
     spaces = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--ipc", "--uts"]
     argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *spaces, *program]
     order: dict[str, Any] = {"folder": str(folder), "image": str(image()), "resolvers": resolvers()}
-    with (
-        (folder / "region.log").open("ab") as log,
-        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as region,
-    ):
-        try:
-            _in_its_own(region.pid)
-            with Foot(region.pid) as foot:
-                order |= {"cgroup": foot.cgroup, "addresses": foot.addresses}
-                assert region.stdin
-                assert region.stdout
-                region.stdin.write(json.dumps(order).encode() + b"\n")
-                region.stdin.flush()
-                if not region.stdout.readline():
-                    raise SystemExit(f"the region did not start: see {log.name}")
-                facts = {"keeper": os.getpid(), "index": foot.index, "network": foot.network, **foot.addresses}
-                _publish(folder, facts)
-                _wait(region.pid, owner, folder, lease_s)
-                region.kill()  # and with it, by --kill-child, all that is in it
-                region.wait()
-        finally:
-            region.kill()
-            for name in ("region.json", "socket"):
-                (folder / name).unlink(missing_ok=True)
+    with (folder / "region.log").open("ab") as log:
+        region = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    foot = None
+    try:
+        _in_its_own(region.pid)
+        foot = Foot(region.pid)
+        foot.stand()
+        order |= {"cgroup": foot.cgroup, "addresses": foot.addresses}
+        assert region.stdin
+        assert region.stdout
+        region.stdin.write(json.dumps(order).encode() + b"\n")
+        region.stdin.flush()
+        if not region.stdout.readline():
+            raise SystemExit(f"the region did not start: see {log.name}")
+        facts = {"keeper": os.getpid(), "index": foot.index, "network": foot.network, **foot.addresses}
+        _publish(folder, facts)
+        _wait(region.pid, owner, folder, lease_s)
+    finally:
+        region.kill()  # and with it, by --kill-child, all that is in it
+        region.wait()
+        if foot:
+            clear(foot.index)
+        for name in ("region.json", "socket"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _in_its_own(pid: int) -> None:

@@ -72,7 +72,7 @@ class Region:
         asked = Order.read(order)
         taken = [each for each in self._alive() if asked.clashes(each.order)]
         if taken:
-            raise ValueError(f"{taken[0].order.name} has this name or address: {taken[0].order}")
+            raise ValueError(f"the machine {taken[0].order.name} has this name or address")
         self._count += 1
         machine = Machine(asked, f"v{self._count}", self._folder / "machines" / asked.name)
         self._machines[asked.name] = machine
