@@ -63,7 +63,7 @@ def race(
     heats_each = whole("--heats", heats, least=1, most=1000)
     order_seed = whole("--seed", seed, least=0, most=2**63 - 1)
     from btgames import race
-    from btgames.testbeds.choice import Wish
+    from btgames.testbeds.wish import Wish
 
     return race.command(
         scenario=scenario,
@@ -105,7 +105,7 @@ def check(
 ) -> int:
     """Examine this machine, or a contestant: a tiny heat, judged in words."""
     from btgames import doctor
-    from btgames.testbeds.choice import Wish
+    from btgames.testbeds.wish import Wish
 
     return doctor.command(contestants=contestant or [], wish=Wish(testbed, stack, tuple(host or ()), key))
 

@@ -16,7 +16,8 @@ from btgames.finding import Mark
 from btgames.interrupts import ended_by_signals
 from btgames.progress import Show
 from btgames.report.figures import plain
-from btgames.testbeds.choice import ANY, Wish, testbed_for
+from btgames.testbeds.choice import testbed_for
+from btgames.testbeds.wish import ANY, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

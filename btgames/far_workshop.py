@@ -33,6 +33,7 @@ class FarWorkshop:
         machine: Starter,
         send: Callable[[Contestant], tuple[str, str | None]],
         packages: Callable[[Sequence[str], Notify], None] | None,
+        options: str = "",
     ) -> None:
         """
         Make it.
@@ -41,8 +42,10 @@ class FarWorkshop:
             machine: where it is.
             send: sends a contestant's module and source; returns their paths there.
             packages: installs packages of the system there; None: nobody may.
+            options: see `btgames.workshop.Readies`.
 
         """
+        self.options = options
         self._machine = machine
         self._send = send
         self._packages = packages

@@ -150,9 +150,9 @@ def apt_line(packages: Sequence[str]) -> list[str]:
     return apt if os.geteuid() == 0 else ["sudo", *apt]
 
 
-def how_to(one: Contestant, needs: NeedsPackages) -> str:
-    """Return what a race says of a contestant whose packages are missing."""
-    return f"needs {' '.join(needs.packages)}: {places.COMMAND} install --contestant {shlex.quote(one.spec)}"
+def how_to(one: Contestant, needs: NeedsPackages, options: str = "") -> str:
+    """Return what a race says of a contestant whose packages are missing; `options` name its testbed."""
+    return f"needs {' '.join(needs.packages)}: {places.COMMAND} install --contestant {shlex.quote(one.spec)}{options}"
 
 
 def command(contestants: Sequence[str], *, yes: bool) -> int:

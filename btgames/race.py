@@ -27,7 +27,8 @@ from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
-from btgames.testbeds.choice import ANY, Wish, testbed_for
+from btgames.testbeds.choice import testbed_for
+from btgames.testbeds.wish import ANY, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,7 @@ def _ready(race: Race, workshop: Readies) -> list[Racer]:
         try:
             racers.append(workshop.ready(one, race.show.note))
         except NeedsPackages as needs:
-            _unsupported(race, one, installing.how_to(one, needs))
+            _unsupported(race, one, installing.how_to(one, needs, workshop.options))
         except Unsupported as why:
             _unsupported(race, one, str(why))
     return racers

@@ -36,6 +36,10 @@ class Racer:
 class Readies(Protocol):
     """Who makes contestants ready; what it starts for them lives as long as the context."""
 
+    @property
+    def options(self) -> str:
+        """The options of the command line that name its machine, to be added to a task; "" for this one."""
+
     def ready(self, one: Contestant, notify: Notify) -> Racer:
         """
         Return a contestant that can race; install it first if it is not there.
@@ -53,6 +57,8 @@ class Readies(Protocol):
 
 class Workshop:
     """The workshop on this machine; see `Readies`."""
+
+    options = ""
 
     def __init__(self) -> None:
         self._stack = ExitStack()

@@ -41,6 +41,7 @@ class Stage:
     bring_up: BaseException | None = None
     warm: dict[str, Outcome | BaseException] = field(default_factory=dict)  # how warm-ups end
     log: list[str] = field(default_factory=list)
+    options: str = ""  # of the workshop that it is too
     on_disk: list[int] = field(default_factory=list)  # heats in the card's file at the beginning of each heat
     keep: Path | None = None
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import Counter
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
 from btgames import strict_yaml
-from btgames.errors import UserError
+from btgames.errors import UserError, nearest
 from btgames.hosts.remote import ROLES, Remote
 from btgames.strict_model import Strict, validate
+from btgames.strict_yaml import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from btgames.testbeds import HostPlan
 
-_ADDRESS = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$"
-_IPV4 = r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63}){0,30}"
+_LONGEST = 253  # of a name, in characters
+_LAST_PORT = 65_535
 _HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]+( .*)?$"
 _LINE = re.compile(
-    r"(?P<role>[a-z]+)=(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<address>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<role>[a-z]+)=(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<address>{name})(?::(?P<port>[0-9]{1,5}))?".replace(
+        "{name}", _NAME
+    )
 )
 
 
@@ -31,19 +38,45 @@ class Machine(Strict):
     """One machine of an inventory."""
 
     role: Literal["tracker", "seeder", "client"] = Field(description="tracker, seeder or client")
-    address: str = Field(pattern=_ADDRESS, description="the IPv4 address or name under which SSH reaches it")
+    address: str = Field(pattern=f"^{_NAME}$", max_length=_LONGEST, description="the IPv4 address or name under which SSH reaches it")
     user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]*$", description="root, or who may sudo unasked")
     key: str | None = Field(default=None, description="the file of a private key; without, those that ssh would offer")
-    private_address: str = Field(
-        default="", pattern=f"^$|{_IPV4}", description="the IPv4 address under which the other machines reach it"
-    )
-    port: int = Field(default=22, ge=1, le=65535, description="SSH's, 1 to 65535")
+    private_address: str = Field(default="", description="the IPv4 address under which the other machines reach it")
+    port: int = Field(default=22, ge=1, le=_LAST_PORT, description="SSH's, 1 to 65535")
     host_key: str = Field(
         default="",
         pattern=f"^$|{_HOST_KEY}",
         description="its public host key, ssh-ed25519 AAAA...; without, what ~/.ssh/known_hosts says",
     )
     name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,40}$", description="what to call it, for messages")
+
+    @field_validator("key")
+    @classmethod
+    def _a_path(cls, key: str | None) -> str | None:
+        if key is not None:
+            _expanded(key)
+        return key
+
+    @field_validator("private_address")
+    @classmethod
+    def _ipv4(cls, address: str) -> str:
+        if address:
+            IPv4Address(address)
+        return address
+
+    @field_validator("host_key")
+    @classmethod
+    def _whole(cls, host_key: str) -> str:
+        """Refuse what was cut off, or pasted together: within the key its kind is named again."""
+        if host_key:
+            kind, data = host_key.split()[:2]
+            try:
+                whole = base64.b64decode(data, validate=True)[4:].startswith(kind.encode())
+            except binascii.Error:
+                whole = False
+            if not whole:
+                raise ValueError("it is not whole; the machine has it in /etc/ssh/ssh_host_ed25519_key.pub")
+        return host_key
 
 
 class Inventory(Strict):
@@ -72,7 +105,7 @@ def load(path: Path) -> list[Remote]:
     remotes = []
     for each in inventory.machines:
         numbers[each.role] += 1
-        key = None if each.key is None else path.parent / Path(each.key).expanduser()
+        key = None if each.key is None else path.parent / _expanded(each.key)
         name = each.name or f"{each.role}-{numbers[each.role]}"
         remotes.append(
             Remote(name, each.role, each.address, each.user, each.private_address, each.port, key, each.host_key)
@@ -88,12 +121,22 @@ def from_words(words: Sequence[str], key: str | None) -> list[Remote]:
         UserError: one of them reads otherwise.
 
     """
+    try:
+        key_file = None if key is None else _expanded(key)
+    except ValueError as error:
+        raise UserError(f"--key {key!r}: {error}") from error
     numbers: Counter[str] = Counter()
     remotes = []
     for word in words:
         match = _LINE.fullmatch(word)
-        if match is None or match["role"] not in ROLES:
-            raise UserError(f"--host {word!r}: it takes ROLE=USER@ADDRESS, ROLE being one of {', '.join(ROLES)}")
+        if match is None or match["role"] not in ROLES or len(match["address"]) > _LONGEST:
+            role = word.partition("=")[0]
+            known = nearest(shown(role), ROLES) if role not in ROLES else ""
+            raise UserError(
+                f"--host {shown(word)!r}: it takes ROLE=USER@ADDRESS, ROLE being one of {', '.join(ROLES)}{known}"
+            )
+        if not 1 <= int(match["port"] or 22) <= _LAST_PORT:
+            raise UserError(f"--host {word!r}: found the port {match['port']}; allowed: 1 to {_LAST_PORT}")
         numbers[match["role"]] += 1
         remotes.append(
             Remote(
@@ -102,10 +145,20 @@ def from_words(words: Sequence[str], key: str | None) -> list[Remote]:
                 match["address"],
                 match["user"] or "root",
                 port=int(match["port"] or 22),
-                key_file=None if key is None else Path(key).expanduser(),
+                key_file=key_file,
             )
         )
     return remotes
+
+
+def _expanded(key: str) -> Path:
+    """Return the path of a key's file; a ValueError where there can be none."""
+    if not key or "\0" in key:
+        raise ValueError("not a file name")
+    try:
+        return Path(key).expanduser()
+    except RuntimeError as error:  # ~nobody-here
+        raise ValueError(f"nobody here is called {key.partition('/')[0][1:]}") from error
 
 
 def assign(plan: Sequence[HostPlan], machines: Sequence[Remote], name: str, more: str) -> dict[str, Remote]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from btgames.hosts.ssh import SshHost
     from btgames.scenario import Scenario
     from btgames.testbeds import HostPlan
+    from btgames.testbeds.wish import Machines
 
     Notify = Callable[[str], None]
 
@@ -43,33 +44,32 @@ class SshTestbed:
 
     def __init__(
         self,
-        name: str,
+        machines: Machines,
+        options: str,
         plan: Sequence[HostPlan],
         stations: Mapping[str, Station],
         pythons: Mapping[str, str],
         scenario: Scenario,
-        *,
-        apt: bool,
     ) -> None:
         """
         Make it of stations that are reached and furnished.
 
         Args:
-            name: for the race card.
+            machines: what was asked for.
+            options: of the command line, that ask for these.
             plan: the scenario's hosts.
             stations: of each host by its name; several hosts may share one.
             pythons: of each host, the interpreter that runs its agents.
             scenario: the one that is raced on.
-            apt: whether contestants' packages may be installed unasked, since the machines are there for that.
 
         """
-        self.name = name
+        self.name = machines.name
         self.hosts: Mapping[str, SshHost] = {}
         self._plan = {host.name: host for host in plan}
         self._stations = dict(stations)
         self._pythons = dict(pythons)
         self._scenario = scenario
-        self._apt = apt
+        self._ours, self._options = machines.ours, options
         self._race = secrets.token_hex(8)
 
     @property
@@ -90,7 +90,7 @@ class SshTestbed:
     def workshop(self) -> FarWorkshop:
         """Return the client machine's workshop."""
         client = self._client
-        return FarWorkshop(client.machine, client.send, client.packages if self._apt else None)
+        return FarWorkshop(client.machine, client.send, client.packages if self._ours else None, self._options)
 
     def bounds(self, rng: random.Random) -> Bounds:
         """Return what the client machine grants."""
@@ -168,26 +168,31 @@ def in_parallel(calls: Sequence[Callable[[], Any]]) -> None:
 
 @contextmanager
 def reached(
-    name: str, plan: Sequence[HostPlan], remotes: Mapping[str, Remote], scenario: Scenario, notify: Notify, *, apt: bool
+    machines: Machines,
+    options: str,
+    plan: Sequence[HostPlan],
+    remotes: Mapping[str, Remote],
+    scenario: Scenario,
+    notify: Notify,
 ) -> Iterator[SshTestbed]:
     """
     Reach the machines of a scenario's hosts, furnish them, and give the testbed, not yet up; hang up in the end.
 
     Args:
-        name: of the testbed, for the race card.
+        machines: what was asked for.
+        options: of the command line, that ask for these.
         plan: the scenario's hosts.
         remotes: the machine of each host, by the host's name.
         scenario: the one that is raced on.
         notify: takes lines.
-        apt: see `SshTestbed`.
 
     Raises:
         UserError: a machine refuses us or lacks something; says what to do.
         HostError: a machine does not answer.
 
     """
-    machines = {remote: Station(remote) for remote in dict.fromkeys(remotes.values())}
-    stations = {host: machines[remote] for host, remote in remotes.items()}
+    every = {remote: Station(remote) for remote in dict.fromkeys(remotes.values())}
+    stations = {host: every[remote] for host, remote in remotes.items()}
     pythons = dict.fromkeys(remotes, "python3")
 
     def furnish(remote: Remote, station: Station) -> None:
@@ -201,12 +206,12 @@ def reached(
 
     try:
         try:
-            in_parallel([partial(furnish, remote, station) for remote, station in machines.items()])
+            in_parallel([partial(furnish, remote, station) for remote, station in every.items()])
         except UserError:
             raise
         except GamesError as error:
             raise UserError(f"{error}\nnothing was started") from error
-        yield SshTestbed(name, plan, stations, pythons, scenario, apt=apt)
+        yield SshTestbed(machines, options, plan, stations, pythons, scenario)
     finally:
-        for station in machines.values():
+        for station in every.values():
             station.close()
