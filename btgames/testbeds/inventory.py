@@ -28,9 +28,7 @@ _LONGEST = 253  # of a name, in characters
 _LAST_PORT = 65_535
 _HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]+( .*)?$"
 _LINE = re.compile(
-    r"(?P<role>[a-z]+)=(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<address>{name})(?::(?P<port>[0-9]{1,5}))?".replace(
-        "{name}", _NAME
-    )
+    rf"(?P<role>[a-z]+)=(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<address>{_NAME})" + r"(?::(?P<port>[0-9]{1,5}))?"
 )
 
 
@@ -38,7 +36,9 @@ class Machine(Strict):
     """One machine of an inventory."""
 
     role: Literal["tracker", "seeder", "client"] = Field(description="tracker, seeder or client")
-    address: str = Field(pattern=f"^{_NAME}$", max_length=_LONGEST, description="the IPv4 address or name under which SSH reaches it")
+    address: str = Field(
+        pattern=f"^{_NAME}$", max_length=_LONGEST, description="the IPv4 address or name under which SSH reaches it"
+    )
     user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]*$", description="root, or who may sudo unasked")
     key: str | None = Field(default=None, description="the file of a private key; without, those that ssh would offer")
     private_address: str = Field(default="", description="the IPv4 address under which the other machines reach it")
@@ -67,15 +67,8 @@ class Machine(Strict):
     @field_validator("host_key")
     @classmethod
     def _whole(cls, host_key: str) -> str:
-        """Refuse what was cut off, or pasted together: within the key its kind is named again."""
-        if host_key:
-            kind, data = host_key.split()[:2]
-            try:
-                whole = base64.b64decode(data, validate=True)[4:].startswith(kind.encode())
-            except binascii.Error:
-                whole = False
-            if not whole:
-                raise ValueError("it is not whole; the machine has it in /etc/ssh/ssh_host_ed25519_key.pub")
+        if host_key and not _is_whole(*host_key.split()[:2]):
+            raise ValueError("not a whole key; the machine has it in /etc/ssh/ssh_host_ed25519_key.pub")
         return host_key
 
 
@@ -151,6 +144,22 @@ def from_words(words: Sequence[str], key: str | None) -> list[Remote]:
     return remotes
 
 
+def _is_whole(kind: str, data: str) -> bool:
+    """Tell whether a public key was neither cut off nor mixed up: it is a row of fields, of which its kind is first."""
+    try:
+        rest = base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return False
+    fields = []
+    while rest:
+        length = 4 + int.from_bytes(rest[:4], "big")
+        fields.append(rest[4:length])
+        if len(rest) < length:
+            return False
+        rest = rest[length:]
+    return len(fields) > 1 and fields[0] == kind.encode()
+
+
 def _expanded(key: str) -> Path:
     """Return the path of a key's file; a ValueError where there can be none."""
     if not key or "\0" in key:
@@ -180,10 +189,18 @@ def assign(plan: Sequence[HostPlan], machines: Sequence[Remote], name: str, more
     wanted = {role: [host.name for host in plan if host.name.split("-")[0] == role] for role in ROLES}
     for role in ROLES:
         if len(of[role]) < len(wanted[role]):
-            found = len(of[role]) or "none"
-            raise UserError(f"this scenario wants {len(wanted[role])} {role}s, {name} has {found}\n{more}")
+            number, found = len(wanted[role]), len(of[role]) or "none"
+            many = f"{number} {role}{'s' if number > 1 else ''}"
+            raise UserError(f"this scenario wants {many}, {name} has {found}\n{more}")
     assigned = {host: of[role][index] for role in ROLES for index, host in enumerate(wanted[role])}
     client = assigned["client"]
-    if any(machine.address == client.address for host, machine in assigned.items() if host != "client"):
+    if any(_same(machine, client) for host, machine in assigned.items() if host != "client"):
         raise UserError(f"{name}: the client's machine, {client.address}, has another role too; it has to be alone")
     return {host.name: assigned[host.name] for host in plan}
+
+
+def _same(one: Remote, other: Remote) -> bool:
+    """Tell whether two entries are one machine; ports of one address may lead to several that it hides."""
+    if (one.address, one.port) == (other.address, other.port):
+        return True
+    return (one.private_address or one.address) == (other.private_address or other.address)
