@@ -111,14 +111,28 @@ def check(
 
 
 @command(
-    iterable=["contestant"],
-    help={"contestant": f"{CONTESTANT}; `quick`: all that take under two minutes", "yes": "do not ask before apt runs"},
+    iterable=["contestant", "host"],
+    help={
+        "contestant": f"{CONTESTANT}; `quick`: all that take under two minutes",
+        "yes": "do not ask before apt runs",
+        **WHERE,
+    },
 )
-def install(_: Context, *, contestant: list[str] | None = None, yes: bool = False) -> int:
+def install(
+    _: Context,
+    *,
+    contestant: list[str] | None = None,
+    yes: bool = False,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
     """Install contestants ahead of a race, system packages included."""
     from btgames import installing
+    from btgames.testbeds.wish import Wish
 
-    return installing.command(contestants=contestant or [], yes=yes)
+    return installing.command(contestant or [], yes=yes, wish=Wish(testbed, stack, tuple(host or ()), key))
 
 
 @command(help={"scenario": SCENARIO, "contestant": "one to be installed, its command printed"})

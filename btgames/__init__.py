@@ -17,10 +17,10 @@ heat.py, timing.py, verdict.py,                  one heat: its steps, time and o
   remains.py, keep.py, arena.py                  and the folder that it may fill
 swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
 workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
-installing.py                                    contestants, each into a directory of its own
+installing.py, far_installing.py                 contestants, each into a directory of its own
 wrapper.py, worker.py, contract.py, bullseye.py  a contestant's three functions: where they run, what they may use
 containment.py                                   a contestant's commands: in a cell, unprivileged
-testbeds/                                        what provides the hosts: this machine's namespaces, or machines over SSH
+testbeds/                                        what provides the hosts: namespaces here, or machines over SSH
 hosts/                                           one Host protocol: run, start, put, get; NamespaceHost, SshHost
 agents/                                          programs that run on hosts: stopwatch, cell, tracker, seeder, tenant
 contestant.py                                    who races: entries and modules, read, not run

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from btgames.contestant import Contestant
+    from btgames.testbeds.wish import Wish
 
 Notify = Callable[[str], None]
 """
@@ -155,11 +156,17 @@ def how_to(one: Contestant, needs: NeedsPackages, options: str = "") -> str:
     return f"needs {' '.join(needs.packages)}: {places.COMMAND} install --contestant {shlex.quote(one.spec)}{options}"
 
 
-def command(contestants: Sequence[str], *, yes: bool) -> int:
+def command(contestants: Sequence[str], *, yes: bool, wish: Wish | None = None) -> int:
     """Install contestants, packages of the system included when the user says so; 1 when one could not be."""
-    from btgames.report.figures import plain  # noqa: PLC0415 - not on machines far away, which have no rich
+    # Not at the top: machines far away, where this module works too, have no rich, and need none of the rest.
+    from btgames.report.figures import plain  # noqa: PLC0415
+    from btgames.testbeds.wish import ANY, machines_of  # noqa: PLC0415
 
     everyone = contestant.load(contestants or contestant.DEFAULT, places.CONTESTANTS)
+    if machines := machines_of(wish or ANY, print):
+        from btgames import far_installing  # noqa: PLC0415
+
+        return far_installing.command(everyone, machines, wish or ANY, yes=yes)
     missing = _install_all(everyone)
     packages = sorted(
         {package for needs in missing.values() if isinstance(needs, NeedsPackages) for package in needs.packages}
