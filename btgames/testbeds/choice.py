@@ -41,7 +41,8 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
         return
     plan = plan_of(scenario)
     remotes = inventory.assign(plan, machines.remotes, machines.name, machines.more)
-    unused = [remote.name for remote in machines.remotes if remote not in remotes.values()]
+    used = remotes.values()
+    unused = [each.name for each in machines.remotes if not any(inventory.same(each, one) for one in used)]
     if unused:
         notify(f"not in this race: {', '.join(unused)}")
     from btgames.testbeds.ssh import reached  # noqa: PLC0415 - local races do without SSH

@@ -174,6 +174,8 @@ def assign(plan: Sequence[HostPlan], machines: Sequence[Remote], name: str, more
     """
     Return the machine of each host of a scenario; without one for the tracker, the first seeder's has it too.
 
+    A machine that is there under several roles is one: its first entry stands for all.
+
     Args:
         plan: the scenario's hosts.
         machines: what there is.
@@ -194,12 +196,13 @@ def assign(plan: Sequence[HostPlan], machines: Sequence[Remote], name: str, more
             raise UserError(f"this scenario wants {many}, {name} has {found}\n{more}")
     assigned = {host: of[role][index] for role in ROLES for index, host in enumerate(wanted[role])}
     client = assigned["client"]
-    if any(_same(machine, client) for host, machine in assigned.items() if host != "client"):
+    if any(same(machine, client) for host, machine in assigned.items() if host != "client"):
         raise UserError(f"{name}: the client's machine, {client.address}, has another role too; it has to be alone")
-    return {host.name: assigned[host.name] for host in plan}
+    one = {host: next(each for each in machines if same(each, machine)) for host, machine in assigned.items()}
+    return {host.name: one[host.name] for host in plan}
 
 
-def _same(one: Remote, other: Remote) -> bool:
+def same(one: Remote, other: Remote) -> bool:
     """Tell whether two entries are one machine; ports of one address may lead to several that it hides."""
     if (one.address, one.port) == (other.address, other.port):
         return True
