@@ -9,13 +9,12 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import json
-import re
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from standin.kinds import ARCHITECTURES, KINDS, Kind, check, references
 from standin.refusals import ANSWERS, MACHINES, Refusal, refusal
 
 if TYPE_CHECKING:
@@ -26,53 +25,6 @@ if TYPE_CHECKING:
 OWNER = "123456789012"
 HANG = "hang"
 LOOK_S = 0.05
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A type of resource: its ids, what it refers to, which changes replace it, and what AWS adds."""
-
-    prefix: str
-    replaces: frozenset[str]
-    refers: tuple[tuple[str, str], ...] = ()  # property -> prefix of the ids in it
-    tags: bool = True
-    named: str = ""  # the property that is unique, and its id
-    computed: tuple[str, ...] = ()
-
-
-def _kind(prefix: str, replaces: str, *refers: tuple[str, str], computed: str = "arn", **more: Any) -> Kind:
-    return Kind(prefix, frozenset(replaces.split()), refers, computed=tuple(computed.split()), **more)
-
-
-IN_VPC = ("vpcId", "vpc")
-KINDS = {
-    "aws:ec2/vpc:Vpc": _kind("vpc", "cidrBlock instanceTenancy", computed="arn ownerId mainRouteTableId"),
-    "aws:ec2/internetGateway:InternetGateway": _kind("igw", "", IN_VPC, computed="arn ownerId"),
-    "aws:ec2/subnet:Subnet": _kind(
-        "subnet", "vpcId cidrBlock availabilityZone", IN_VPC, computed="arn ownerId availabilityZone availabilityZoneId"
-    ),
-    "aws:ec2/routeTable:RouteTable": _kind("rtb", "vpcId", IN_VPC, computed="arn ownerId"),
-    "aws:ec2/routeTableAssociation:RouteTableAssociation": _kind(
-        "rtbassoc", "subnetId", ("subnetId", "subnet"), ("routeTableId", "rtb"), tags=False, computed=""
-    ),
-    "aws:ec2/securityGroup:SecurityGroup": _kind("sg", "name description vpcId", IN_VPC, computed="arn ownerId"),
-    "aws:ec2/keyPair:KeyPair": _kind(
-        "key", "keyName publicKey", named="keyName", computed="arn keyPairId fingerprint keyType"
-    ),
-    "aws:ec2/placementGroup:PlacementGroup": _kind(
-        "pg", "name strategy spreadLevel partitionCount", named="name", computed="arn placementGroupId"
-    ),
-    "aws:ec2/instance:Instance": _kind(
-        "i",
-        "ami availabilityZone keyName subnetId associatePublicIpAddress placementGroup instanceMarketOptions tenancy "
-        "privateIp",
-        ("subnetId", "subnet"),
-        ("vpcSecurityGroupIds", "sg"),
-        ("keyName", "key"),
-        ("placementGroup", "pg"),
-        computed="arn availabilityZone instanceState privateIp privateDns publicIp publicDns primaryNetworkInterfaceId",
-    ),
-}
 
 
 class Account:
@@ -88,7 +40,7 @@ class Account:
         failure = self._failure(name, token)
         with self._open() as resources:
             kind = KINDS[token]
-            self._check(kind, token, inputs, resources)
+            check(token, inputs, resources, {self.image(each): each for each in ARCHITECTURES})
             identity = inputs[kind.named] if kind.named else f"{kind.prefix}-0{secrets.token_hex(8)}"
             state = {**inputs, **self._added(kind, token, identity, inputs)}
             if kind.prefix == "i":
@@ -119,7 +71,7 @@ class Account:
         """Remove a resource; one that is gone already is no error."""
         with self._open() as resources:
             for other, found in resources.items():
-                if self._lives(other) and identity in _references(KINDS[found["type"]], found["state"]):
+                if self._lives(other) and identity in references(KINDS[found["type"]], found["state"]):
                     words = f"The {KINDS[token].prefix} '{identity}' has dependencies and cannot be deleted: {other}"
                     raise refusal(token, "delete", "DependencyViolation", words)
             if identity.startswith("i-") and any(each["name"] == identity for each in self._region.list()):
@@ -129,30 +81,7 @@ class Account:
     def image(self, architecture: str) -> str:
         """Return the id of Debian's image."""
         number = sum(f"{self._place} {architecture}".encode())
-        return f"ami-0{number:08x}{'0000000a' if architecture == 'arm64' else '00000006'}"
-
-    def _check(self, kind: Kind, token: str, inputs: dict[str, Any], resources: dict[str, Any]) -> None:
-        for name, prefix in kind.refers:
-            for each in [inputs[name]] if isinstance(inputs.get(name), str) else inputs.get(name) or []:
-                found = resources.get(each)
-                if not found or KINDS[found["type"]].prefix != prefix:
-                    code = {"key": "KeyPair", "pg": "PlacementGroup", "sg": "Group", "subnet": "SubnetID", "vpc": "VpcID"}
-                    words = f"The {name} '{each}' does not exist"
-                    raise refusal(token, "create", f"Invalid{code.get(prefix, prefix)}.NotFound", words)
-        if kind.named and inputs[kind.named] in resources:
-            raise refusal(token, "create", "Invalid.Duplicate", f"'{inputs[kind.named]}' already exists.")
-        if kind.prefix != "i":
-            return
-        wanted, type_ = architecture_of(inputs["instanceType"]), inputs["instanceType"]
-        images = {self.image(each): each for each in ("amd64", "arm64")}
-        if inputs["ami"] not in images:
-            raise refusal(token, "create", "InvalidAMIID.NotFound", f"The image id '[{inputs['ami']}]' does not exist")
-        if images[inputs["ami"]] != wanted:
-            words = f"The architecture of the specified instance type '{type_}' does not match the architecture of the"
-            raise refusal(token, "create", "InvalidParameterValue", f"{words} specified AMI: {images[inputs['ami']]}.")
-        if inputs.get("placementGroup") and re.match(r"t\d", type_):
-            words = f"Cluster placement groups are not supported by the '{type_}' instance type."
-            raise refusal(token, "create", "InvalidParameterCombination", words)
+        return f"ami-0{number:08x}{ARCHITECTURES.index(architecture):08x}"
 
     def _added(self, kind: Kind, token: str, identity: str, inputs: dict[str, Any]) -> dict[str, Any]:
         zone = inputs.get("availabilityZone") or f"{self._place}a"
@@ -229,11 +158,6 @@ class Account:
             aside.rename(path)
 
 
-def architecture_of(instance_type: str) -> str:
-    """Return Debian's name for the architecture of a type: Graviton has a g after the generation."""
-    return "arm64" if re.match(r"(a1|[a-z]+\d+g[a-z]*)\.", instance_type) else "amd64"
-
-
 def group_of(name: str, state: dict[str, Any]) -> dict[str, Any]:
     """Return a security group as the region's router wants it."""
     return {
@@ -255,11 +179,3 @@ def wishes(region: Region) -> dict[str, str]:
     """Return the failures on demand: name in the program, or "provider" -> what shall go wrong."""
     path = region.folder / "failures.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
-def _references(kind: Kind, state: dict[str, Any]) -> set[str]:
-    found: set[str] = set()
-    for name, _ in kind.refers:
-        value = state.get(name) or []
-        found |= {value} if isinstance(value, str) else set(value)
-    return found

@@ -17,7 +17,13 @@ module engine
 go 1.25.11
 replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-20241001131231-d02d263e614e
 """
-FLAGS = ["-trimpath", "-tags", "osusergo,grpcnotrace", "-ldflags", f"-w -s -X {SDK}/go/common/version.Version=v{VERSION}"]
+FLAGS = [
+    "-trimpath",
+    "-tags",
+    "osusergo,grpcnotrace",
+    "-ldflags",
+    f"-w -s -X {SDK}/go/common/version.Version=v{VERSION}",
+]
 BUILD_S = 900.0
 
 

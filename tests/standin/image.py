@@ -15,25 +15,25 @@ RELEASE = "bookworm"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PIP = Path("/etc/pip.conf")
 
-BASE = (
-    # What Debian's cloud image has and a race, its set-up or someone who debugs it may miss.
-    "apt-utils bash-completion bind9-host bsdextrautils ca-certificates cloud-guest-utils cloud-init cron curl dbus "
-    "dmidecode ethtool file gdisk gnupg htop iproute2 iputils-ping iputils-tracepath kmod less libpam-systemd "
-    "locales lsb-release lsof man-db nano netbase netcat-openbsd openssh-client openssh-server openssh-sftp-server "
-    "pciutils procps psmisc python-is-python3 python3 python3-apt rsync rsyslog screen socat sudo systemd systemd-sysv "
-    "tcpdump traceroute tzdata unattended-upgrades uuid-runtime vim-tiny wget xz-utils zstd"
-).split()
-FETCHED = (
-    # In apt's cache and no more: user data and contestants install them as they do anywhere, without the download.
-    "aria2 build-essential deluged git opentracker python3-dev python3-libtorrent python3-pip python3-venv "
-    "transmission-cli"
-).split()
-MASKED = (
-    # They would reach for the kernel, which is not the machine's own, or for the network behind the test's back.
-    "apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer systemd-modules-load.service "
-    "systemd-networkd.service systemd-sysctl.service systemd-timesyncd.service systemd-udevd.service "
-    "systemd-udev-trigger.service unattended-upgrades.service"
-).split()
+# What Debian's cloud image has and a race, its set-up or someone who debugs it may miss.
+BASE = """
+    apt-utils bash-completion bind9-host bsdextrautils ca-certificates cloud-guest-utils cloud-init cron curl dbus
+    dmidecode ethtool file gdisk gnupg iproute2 iputils-ping iputils-tracepath kmod less libpam-systemd
+    locales lsb-release lsof man-db nano netbase openssh-client openssh-server openssh-sftp-server
+    pciutils procps psmisc python3 python3-apt rsyslog screen socat sudo systemd systemd-sysv
+    tcpdump traceroute tzdata unattended-upgrades uuid-runtime vim-tiny wget xz-utils zstd
+"""
+# In apt's cache and no more: user data and contestants install them as they do anywhere, without the download.
+FETCHED = """
+    aria2 build-essential deluged git opentracker python3-dev python3-libtorrent python3-pip python3-venv
+    transmission-cli
+"""
+# They would reach for the kernel, which is not the machine's own, or for the network behind the test's back.
+MASKED = """
+    apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer systemd-modules-load.service
+    systemd-networkd.service systemd-sysctl.service systemd-timesyncd.service systemd-udevd.service
+    systemd-udev-trigger.service unattended-upgrades.service
+"""
 FILES = {
     "etc/cloud/cloud.cfg.d/90_standin.cfg": (
         "datasource_list: [NoCloud, None]\n"
@@ -49,10 +49,10 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 apt-get update
-apt-get install --yes --no-install-recommends {" ".join(BASE)}
+apt-get install --yes --no-install-recommends {" ".join(BASE.split())}
 update-ca-certificates
-apt-get install --yes --no-install-recommends --download-only {" ".join(FETCHED)}
-for unit in {" ".join(MASKED)}; do ln -sf /dev/null "/etc/systemd/system/$unit"; done
+apt-get install --yes --no-install-recommends --download-only {" ".join(FETCHED.split())}
+for unit in {" ".join(MASKED.split())}; do ln -sf /dev/null "/etc/systemd/system/$unit"; done
 rm -f /usr/sbin/policy-rc.d /etc/ssh/ssh_host_* /var/lib/dbus/machine-id
 : >/etc/machine-id
 passwd --lock root
@@ -84,13 +84,31 @@ def image() -> Path:
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.is_dir():
-            for outdated in kept.glob("debian-12-*"):  # those that running machines use live on until they end
-                shutil.rmtree(outdated)
+            for outdated in kept.glob("debian-12-*"):
+                _remove(outdated)
             aside = made.with_suffix(".part")
             with (kept / "image.log").open("wb") as log:
                 _make(aside, log.fileno())
             aside.rename(made)
     return made
+
+
+def hold(root: Path) -> int:
+    """Keep an image from being removed while this process, or a copy of the descriptor that is returned, lives."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _remove(root: Path) -> None:
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # machines run from it
+        return
+    finally:
+        os.close(descriptor)
+    shutil.rmtree(root)
 
 
 def _stamp() -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from standin import packets
-from standin.image import image
+from standin.image import hold, image
 from standin.machine import CGROUPS
 
 LOOK_S = 0.5
@@ -109,9 +109,10 @@ def keep(folder: Path, owner: int, lease_s: float) -> None:
     spaces = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--ipc", "--uts"]
     argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *spaces, *program]
     order: dict[str, Any] = {"folder": str(folder), "image": str(image()), "resolvers": resolvers()}
+    hold(Path(order["image"]))
     with (folder / "region.log").open("ab") as log:
         region = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-    foot = None
+    foot: Foot | None = None
     try:
         _in_its_own(region.pid)
         foot = Foot(region.pid)
@@ -129,7 +130,7 @@ def keep(folder: Path, owner: int, lease_s: float) -> None:
     finally:
         region.kill()  # and with it, by --kill-child, all that is in it
         region.wait()
-        if foot:
+        if foot is not None:
             clear(foot.index)
         for name in ("region.json", "socket"):
             (folder / name).unlink(missing_ok=True)

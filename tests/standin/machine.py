@@ -168,9 +168,9 @@ class Machine:
             return
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         with suppress(OSError):
-            for pid in [*children.read_text().split(), self.pid]:
+            for pid in (*map(int, children.read_text().split()), self.pid):
                 with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
 
     def end(self, status: int | None) -> None:
         """Clear away what is left of it, its console aside."""

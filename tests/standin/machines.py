@@ -22,6 +22,7 @@ from typing import Any
 
 from standin import keeper
 from standin.image import image, why_not
+from standin.machine import CGROUPS
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "STANDIN_DIR"
@@ -158,7 +159,7 @@ def sweep() -> list[str]:
     """Remove what killed regions have left anywhere on this machine; return the names of their links or tables."""
     tables = subprocess.run(["nft", "list", "tables"], check=False, capture_output=True, text=True).stdout.split()
     links = {path.name for path in Path("/sys/class/net").iterdir()}
-    groups = {path.name.removeprefix("btgames-") for base in keeper.CGROUPS for path in base.glob("btgames-standin*")}
+    groups = {path.name.removeprefix("btgames-") for base in CGROUPS for path in base.glob("btgames-standin*")}
     left = sorted(name for name in {*tables, *groups} - links if name[len(keeper.LINK) :].isdecimal())
     for name in left:
         keeper.clear(int(name.removeprefix(keeper.LINK)))

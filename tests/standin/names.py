@@ -6,11 +6,14 @@ import importlib
 import inspect
 import typing
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from pulumi import _types
 from pulumi.runtime.rpc import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ENUMERATIONS = {
     # resource type and path of a property -> the shape of EC2's model that lists its values
@@ -26,7 +29,9 @@ ENUMERATIONS = {
     "PlacementGroup.strategy": "PlacementStrategy",
     "PlacementGroup.spreadLevel": "SpreadLevel",
 }
-PROTOCOLS = ("tcp", "udp", "icmp", "icmpv6", "-1")
+PROTOCOLS = dict.fromkeys(
+    ("SecurityGroup.ingress.protocol", "SecurityGroup.egress.protocol"), frozenset({"tcp", "udp", "icmp", "-1"})
+)
 
 
 @cache
@@ -52,31 +57,32 @@ def faults(token: str, inputs: dict[str, Any]) -> list[tuple[str, str]]:
     return list(_faults(arguments(token), inputs, token.rpartition(":")[2], ""))
 
 
-def _faults(kind: type, inputs: dict[str, Any], path: str, at: str) -> typing.Iterator[tuple[str, str]]:
+def _faults(kind: type, inputs: dict[str, Any], path: str, at: str) -> Iterator[tuple[str, str]]:
     known = _types.input_type_py_to_pulumi_names(kind)
     types = _types.input_type_types(kind)
     for name in _required(kind):
         if known.get(name, name) not in inputs:
             yield at + known.get(name, name), "Missing required argument"
     for name, value in inputs.items():
-        here = f"{path}.{name}"
         if name not in known.values():
             yield at + name, f'An argument named "{name}" is not expected here'
-        elif value in (None, UNKNOWN):
-            continue
-        elif isinstance(value, dict) and (inner := _nested(types.get(name))):
-            yield from _faults(inner, value, here, f"{at}{name}.")
-        elif isinstance(value, list) and (inner := _nested(types.get(name))):
-            for number, item in enumerate(value):
-                if isinstance(item, dict):
-                    yield from _faults(inner, item, here, f"{at}{name}[{number}].")
-        elif here in ENUMERATIONS and value not in (allowed := values(ENUMERATIONS[here])):
-            some = ", ".join(sorted(allowed)[:8])
-            yield at + name, f"expected {at}{name} to be one of [{some}, ...], got {value}"
-        elif name == "protocol" and value not in PROTOCOLS:
-            yield at + name, f"expected protocol to be one of {PROTOCOLS}, got {value}"
-        elif types.get(name) in (bool, str, int, float) and not _fits(value, types[name]):
-            yield at + name, f"expected type {types[name].__name__}, got {value!r}"
+        elif value not in (None, UNKNOWN):
+            yield from _of_value(types.get(name), value, f"{path}.{name}", at + name)
+
+
+def _of_value(kind: Any, value: Any, path: str, at: str) -> Iterator[tuple[str, str]]:
+    inner = _nested(kind)
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _of_value(inner, item, path, f"{at}[{number}]")
+    elif isinstance(value, dict):
+        if inner is not None:
+            yield from _faults(inner, value, path, f"{at}.")
+    elif allowed := values(ENUMERATIONS[path]) if path in ENUMERATIONS else PROTOCOLS.get(path):
+        if value not in allowed:
+            yield at, f"expected {at} to be one of [{', '.join(sorted(allowed)[:8])}, ...], got {value}"
+    elif kind in (bool, str, int, float) and not _fits(value, kind):
+        yield at, f"expected type {kind.__name__}, got {value!r}"
 
 
 def _fits(value: Any, kind: type) -> bool:
@@ -85,7 +91,7 @@ def _fits(value: Any, kind: type) -> bool:
 
 
 def _required(kind: type) -> list[str]:
-    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    parameters = list(inspect.signature(kind).parameters.values())
     return [each.name for each in parameters if each.default is each.empty and each.kind == each.POSITIONAL_OR_KEYWORD]
 
 

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 UP = "uplink"  # the router's link to this machine
 EVERYWHERE = "0.0.0.0/0"
 NOT_PUBLIC = (
-    "10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/3",
 )
 
 
@@ -99,7 +106,7 @@ def machine(table: str, link: str, network: str, resolvers: Sequence[str]) -> st
     lines += ["ct state established,related accept;", "icmp type echo-request accept;", "drop;", "}"]
     lines += ["chain forward { type filter hook forward priority filter;"]
     lines += [f'iifname != "{link}" oifname != "{link}" accept;', "ct state established,related accept;"]
-    lines += [f'oifname "{link}" drop;', *to_resolvers(resolvers), f"ip daddr {{ {NOT_PUBLIC} }} drop;"]
+    lines += [f'oifname "{link}" drop;', *to_resolvers(resolvers), f"ip daddr {{ {', '.join(NOT_PUBLIC)} }} drop;"]
     lines += ["tcp flags syn tcp option maxseg size set rt mtu;", "tcp dport { 80, 443 } accept;", "drop;", "}"]
     lines += ["chain postrouting { type nat hook postrouting priority srcnat;"]
     lines += [f'ip saddr {network} oifname != "{link}" masquerade;', "}", "}", ""]

@@ -15,13 +15,14 @@ import threading
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
 from standin import names
-from standin.account import KINDS, Account, wishes
+from standin.account import Account, wishes
+from standin.kinds import ARCHITECTURES, KINDS
 from standin.machines import Region, StandinError
 from standin.refusals import CREDENTIALS, Refusal
 
@@ -115,7 +116,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Refuse what the real one refuses before anything is made; fill in names and tags."""
         token, olds, news = _token(request.urn), plain(request.olds), plain(request.news)
         if token not in KINDS:
-            raise Refusal(f"the stand-in has no {token}; see tests/standin/account.py")
+            raise Refusal(f"the stand-in has no {token}; see tests/standin/kinds.py")
         failures = names.faults(token, news)
         if len(news.get("userData", "").encode()) > USER_DATA_BYTES:
             failures.append(("userData", "expected length of user_data to be in the range (0 - 16384)"))
@@ -174,10 +175,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if request.tok != "aws:ssm/getParameter:getParameter":
             raise Refusal(f"the stand-in has no {request.tok}; see tests/standin/provider.py")
         architecture = name.removeprefix(IMAGE)
-        if architecture not in ("amd64", "arm64"):
+        if architecture not in ARCHITECTURES:
             raise Refusal(f"reading SSM Parameter ({name}): couldn't find resource")
-        found = {"id": name, "name": name, "type": "String", "version": 1, "value": self._account.image(architecture)}
-        return provider_pb2.InvokeResponse(**{"return": struct({**found, "insecureValue": found["value"], "arn": name})})
+        found = {"id": name, "name": name, "type": "String", "version": 1, "arn": name}
+        image = self._account.image(architecture)
+        return provider_pb2.InvokeResponse(**{"return": struct({**found, "value": image, "insecureValue": image})})
 
 
 def _token(urn: str) -> str:

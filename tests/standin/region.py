@@ -23,6 +23,7 @@ from standin.machine import Machine, Order
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NOT_ROUTED = ("127.0.0.0/8", "224.0.0.0/3")  # the kernel sees to these
 LOOK_S = 0.1  # between two looks at who has ended and whose time without a network is over
 
 
@@ -53,7 +54,7 @@ class Region:
             if sys.stdin in ready:
                 return
             self._reap()
-            if any([machine.reconnect() for machine in self._machines.values()]):
+            if [machine for machine in self._machines.values() if machine.reconnect()]:
                 self._load()
             if listener in ready:
                 connection, _ = listener.accept()
@@ -139,7 +140,7 @@ def _prepare(folder: Path, addresses: dict[str, str], resolvers: list[str]) -> s
         f"address add {addresses['router']}/32 dev {packets.UP}",
         f"route add {addresses['caller']}/32 dev {packets.UP}",
         f"route add default via {addresses['caller']} dev {packets.UP} onlink",
-        *(f"route add unreachable {network}" for network in packets.NOT_PUBLIC.split(", ")[:-1] if network[:3] != "127"),
+        *(f"route add unreachable {network}" for network in packets.NOT_PUBLIC if network not in NOT_ROUTED),
         *(f"route add {address}/32 via {addresses['caller']} dev {packets.UP} onlink" for address in resolvers),
         f"route add {addresses['stranger']}/32 dev {packets.UP}",
     ]
