@@ -25,6 +25,7 @@ WHERE = {
     "host": "a machine of your own, ROLE=USER@ADDRESS; repeatable: tracker, seeder, client",
     "key": "private key for --host; the default are those that ssh would offer",
 }
+SPREAD = "deal the contestants among all client machines, one heat at a time all the same"
 
 
 @command(
@@ -40,6 +41,7 @@ WHERE = {
         "retire": "a contestant that fails in its first two heats does not run the others",
         "quiet": "print the leaderboard only",
         **WHERE,
+        "spread": SPREAD,
     },
 )
 def race(
@@ -58,6 +60,7 @@ def race(
     stack: str | None = None,
     host: list[str] | None = None,
     key: str | None = None,
+    spread: bool = False,
 ) -> int:
     """Race contestants on a scenario."""
     heats_each = whole("--heats", heats, least=1, most=1000)
@@ -75,7 +78,7 @@ def race(
         seed=order_seed,
         retire=retire,
         quiet=quiet,
-        wish=Wish(testbed, stack, tuple(host or ()), key),
+        wish=Wish(testbed, stack, tuple(host or ()), key, spread),
     )
 
 
@@ -141,6 +144,84 @@ def shell(_: Context, *, scenario: str = "small", contestant: str | None = None)
     from btgames import shell
 
     return shell.command(scenario=scenario, contestant=contestant)
+
+
+@command(
+    iterable=["add"],
+    help={
+        "stack": f"{STACK}; where none is selected, `dev` is made",
+        "add": "a single machine, ROLE:NAME; repeatable: client:debug",
+        "seeders": "machines of seeders; like the other settings it is kept with the stack",
+        "clients": "machines on which contestants race",
+        "hours": "hours to live; other ones than before mean new machines",
+        "region": "AWS's region; other settings: `pulumi config set KEY VALUE`, docs/cloud.md",
+        "yes": "do not ask, whatever it costs or replaces",
+    },
+)
+def up(
+    _: Context,
+    *,
+    stack: str | None = None,
+    add: list[str] | None = None,
+    seeders: str | None = None,
+    clients: str | None = None,
+    hours: str | None = None,
+    region: str | None = None,
+    yes: bool = False,
+) -> int:
+    """Make a fleet of machines in the cloud, or bring it up to its settings."""
+    from btgames.cloud import up
+
+    wanted = {"seeders": seeders, "clients": clients, "hours": hours, "region": region}
+    return up.command(stack=stack, wanted=wanted, added=add or [], yes=yes)
+
+
+@command(help={"stack": STACK, "remove": "the stack and its settings, too"})
+def down(_: Context, *, stack: str | None = None, remove: bool = False) -> int:
+    """End the fleet: machines, network, key."""
+    from btgames.cloud import down
+
+    return down.command(stack=stack, remove=remove)
+
+
+@command(help={"stack": STACK})
+def hosts(_: Context, *, stack: str | None = None) -> int:
+    """List the machines of the fleet: addresses, state, time left, cost."""
+    from btgames.cloud import hosts
+
+    return hosts.command(stack=stack)
+
+
+@command(help={"machine": "its name, as `hosts` lists it", "stack": STACK})
+def ssh(_: Context, *, machine: str, stack: str | None = None) -> int:
+    """Log in to a machine of the fleet; what follows -- runs there."""
+    from btgames.cloud import login
+
+    return login.command(stack=stack, machine=machine, words=remainder())
+
+
+@command(help={"machine": "its name, as `hosts` lists it", "stack": STACK})
+def terminate(_: Context, *, machine: str, stack: str | None = None) -> int:
+    """End one machine of the fleet, for good."""
+    from btgames.cloud import up
+
+    return up.terminate(stack=stack, machine=machine)
+
+
+@command(help={"machine": "its name, as `hosts` lists it", "stack": STACK})
+def replace(_: Context, *, machine: str, stack: str | None = None) -> int:
+    """End one machine of the fleet and make a pristine one in its place."""
+    from btgames.cloud import up
+
+    return up.replace(stack=stack, machine=machine)
+
+
+@command(help={"region": "AWS's region; the default are those of the stacks, and your own", "yes": "end them unasked"})
+def leftovers(_: Context, *, region: str | None = None, yes: bool = False) -> int:
+    """Find what no stack owns any more in your AWS account, and offer to end it."""
+    from btgames.cloud import leftovers
+
+    return leftovers.command(region=region, yes=yes)
 
 
 @command()

@@ -48,6 +48,7 @@ def check(words: Sequence[str], tasks: Mapping[str, ParserContext], core: Parser
     """
     context, waiting = core, ""
     given: set[str] = set()
+    places: list[str] = []  # names of the words, no options, that the task still wants
     for word in words:
         option, equals, value = word.partition("=")
         is_option = _is_option(option, context)
@@ -56,18 +57,23 @@ def check(words: Sequence[str], tasks: Mapping[str, ParserContext], core: Parser
         if waiting:
             waiting = ""
         elif word == "--":
-            return
+            break
         elif is_option:
             waiting = _take(option, value if equals else None, context, core, given)
         elif word.startswith("-"):
             known = ["--help", *context.flags, *context.inverse_flags] if context.name else ["--help", "--list"]
             raise UserError(f"{_of(context)}unknown option {_short(option)}{nearest(option, known)}")
+        elif places:
+            places.pop(0)
         elif word in tasks:
             context, given = tasks[word], set()
+            places = [str(argument.name) for argument in context.positional_args]
         else:
             raise UserError(f"unknown task {_short(word)}{nearest(word, tasks)}")
     if waiting:
         raise UserError(f"{_of(context)}{waiting} needs a value")
+    if places and "--help" not in given | {*words}:
+        raise UserError(f"{_of(context)}{places[0].upper()} is missing")
 
 
 def _is_option(word: str, context: ParserContext) -> bool:

@@ -61,7 +61,7 @@ def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -
     done = []
     with ExitStack() as stack:
         testbed = stack.enter_context(testbed_for(TINY, wish, console.print))
-        workshop = stack.enter_context(testbed.workshop())
+        workshop = stack.enter_context(testbed.workshop([one.label for one in everyone]))
         stack.enter_context(testbed)
         show = stack.enter_context(Show(console, TINY.payload.size))
         for one in everyone:

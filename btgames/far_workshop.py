@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from btgames.workshop import Racer
 from btgames.wrapper import CALL_S, INSTALL_S, Argv, ModuleError, packed, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from btgames.containment import Cell
     from btgames.contestant import Contestant
@@ -28,12 +29,15 @@ _LATER_S = 30.0  # the workshop there has limits of its own, and says what was l
 class FarWorkshop:
     """See `btgames.workshop.Readies`; what it starts lives as long as the context, and starts again when lost."""
 
+    side_by_side = 1
+
     def __init__(
         self,
         machine: Starter,
         send: Callable[[Contestant], tuple[str, str | None]],
         packages: Callable[[Sequence[str], Notify], None] | None,
         options: str = "",
+        host: str = "client",
     ) -> None:
         """
         Make it.
@@ -43,9 +47,11 @@ class FarWorkshop:
             send: sends a contestant's module and source; returns their paths there.
             packages: installs packages of the system there; None: nobody may.
             options: see `btgames.workshop.Readies`.
+            host: its name in the race.
 
         """
         self.options = options
+        self.host = host
         self._machine = machine
         self._send = send
         self._packages = packages
@@ -79,7 +85,7 @@ class FarWorkshop:
             made = self.call(one, "ready", INSTALL_S, notify=notify)
         fields = made["installed"]
         installed = Installed(**{**fields, "read_only": tuple(fields["read_only"])})
-        return Racer(one, FarFunctions(self, one), installed, made["version"])
+        return Racer(one, FarFunctions(self, one), installed, made["version"], self.host)
 
     def call(
         self,
@@ -128,6 +134,38 @@ class FarWorkshop:
     def _as_here(self, one: Contestant, text: str) -> str:
         """Return a message that names the user's own file, not its copy."""
         return text.replace(self._sent[one.label]["path"], str(one.path))
+
+
+class SpreadWorkshop:
+    """The workshops of several client hosts, among which the contestants are dealt; see `btgames.workshop.Readies`."""
+
+    def __init__(self, workshops: Mapping[str, FarWorkshop]) -> None:
+        """`workshops` has that of each contestant, by label; several contestants may share one."""
+        self._workshops = workshops
+        self._locks = {workshop: threading.Lock() for workshop in workshops.values()}
+
+    @property
+    def options(self) -> str:
+        """See `btgames.workshop.Readies`."""
+        return next(iter(self._locks)).options
+
+    @property
+    def side_by_side(self) -> int:
+        """As many as there are client hosts."""
+        return len(self._locks)
+
+    def ready(self, one: Contestant, notify: Notify) -> Racer:
+        """Make a contestant ready on its own client host, one after the other there."""
+        workshop = self._workshops[one.label]
+        with self._locks[workshop]:
+            return workshop.ready(one, lambda text: notify(f"{workshop.host}: {text}"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for workshop in self._locks:
+            workshop.__exit__(*exc)
 
 
 class FarFunctions:

@@ -40,9 +40,13 @@ class Ground:
         self._swarm: Swarm | None = None
         # Nothing that a contestant sees tells it a seed or a mark to come.
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - see above
-        bounds = testbed.bounds(rng)
-        self.arena = Arena(testbed.hosts["client"], scenario, testbed.one_clock, bounds, rng, testbed.interface)
-        self._kept = None if keep is None else Kept(keep, self.arena)
+        self._arenas = {
+            name: Arena(host, scenario, testbed.one_clock, testbed.bounds(rng, name), rng, testbed.interface(name))
+            for name, host in testbed.hosts.items()
+            if name.startswith("client")
+        }
+        self.arena = self._arenas["client"]
+        self._kept = {} if keep is None else {name: Kept(keep, arena) for name, arena in self._arenas.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -52,12 +56,14 @@ class Ground:
 
     def warm_up(self, racer: Racer) -> Heat:
         """Run one small heat that nobody records, so that round 1 finds caches as warm as the others."""
-        arena = replace(self.arena, scenario=warm_up_scenario(self.arena.scenario))
+        arena = self._arenas[racer.host]
+        arena = replace(arena, scenario=warm_up_scenario(arena.scenario))
         return self._run(arena, racer, None, round_=1)
 
     def heat(self, racer: Racer, round_: int, attempt: int) -> Heat:
         """Run one heat; after a void one the swarm is a new one."""
-        return self._run(self.arena, racer, self._kept, round_=round_, attempt=attempt)
+        kept = self._kept.get(racer.host)
+        return self._run(self._arenas[racer.host], racer, kept, round_=round_, attempt=attempt)
 
     def _run(self, arena: Arena, racer: Racer, kept: Kept | None, *, round_: int, attempt: int = 1) -> Heat:
         result = heat.run(arena, racer, self.swarm(), self._watcher, kept, round_=round_, attempt=attempt)

@@ -35,7 +35,7 @@ def header_of(loaded: Loaded, everyone: Sequence[Contestant], heats: int, order_
         testbed=testbed.name,
         tracker=loaded.scenario.tracker,
         links=testbed.links,
-        machine=testbed.machine(),
+        machine=testbed.machine([one.label for one in everyone]),
         libraries=machine.libraries(),
     )
 

@@ -31,6 +31,7 @@ class Racer:
     wrapper: Functions
     installed: Installed
     version: str
+    host: str = "client"  # on which it races
 
 
 class Readies(Protocol):
@@ -39,6 +40,10 @@ class Readies(Protocol):
     @property
     def options(self) -> str:
         """The options of the command line that name its machine, to be added to a task; "" for this one."""
+
+    @property
+    def side_by_side(self) -> int:
+        """How many contestants may be made ready at the same time; with 1, from the main thread only."""
 
     def ready(self, one: Contestant, notify: Notify) -> Racer:
         """
@@ -59,6 +64,7 @@ class Workshop:
     """The workshop on this machine; see `Readies`."""
 
     options = ""
+    side_by_side = 1
 
     def __init__(self) -> None:
         self._stack = ExitStack()

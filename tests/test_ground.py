@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 from fake_swarm import Calls, facts, fake_hosts, racer, small, steps
@@ -21,10 +21,12 @@ from btgames.workshop import Workshop
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from fakes import FakeHost
 
     from btgames.containment import Bounds
+    from btgames.testbeds import Testbed
 
 MINE = Contestant("mine", "./mine.py", Path("/x/mine.py"))
 
@@ -35,23 +37,30 @@ class FakeTestbed:
     name = "local"
     one_clock = True
     rights = "root"
-    interface = "eth0"
     links: dict[str, Any] = {}  # noqa: RUF012 - never changed
     alive = True
 
     def __init__(self, hosts: dict[str, FakeHost]) -> None:
         self.hosts = hosts
 
-    def machine(self) -> dict[str, Any]:
+    def interface(self, host: str) -> str:
+        """Return the interface of any host."""
+        del host
+        return "eth0"
+
+    def machine(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return no facts."""
+        del labels
         return {}
 
-    def workshop(self) -> Workshop:
+    def workshop(self, labels: Sequence[str] = ()) -> Workshop:
         """Return this machine's."""
+        del labels
         return Workshop()
 
-    def bounds(self, rng: random.Random) -> Bounds:
+    def bounds(self, rng: random.Random, host: str) -> Bounds:
         """Return what this machine grants."""
+        del host
         return bounds_here(rng)
 
     def mend(self) -> None:
@@ -80,7 +89,7 @@ class Stage:
         self.calls: Calls = []
         self.hosts = fake_hosts(self.calls)
         self.testbed = FakeTestbed(self.hosts)
-        self.ground = Ground(self.testbed, small(), Watcher())
+        self.ground = Ground(cast("Testbed", self.testbed), small(), Watcher())
         self.racer = racer(MINE, self.calls)
 
     def starts(self) -> int:

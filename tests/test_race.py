@@ -24,7 +24,7 @@ from btgames.result import CardWriter, Heat, Outcome, RaceCard
 from btgames.workshop import Racer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from btgames.contestant import Contestant
 
@@ -41,7 +41,8 @@ class Stage:
     bring_up: BaseException | None = None
     warm: dict[str, Outcome | BaseException] = field(default_factory=dict)  # how warm-ups end
     log: list[str] = field(default_factory=list)
-    options: str = ""  # of the workshop that it is too
+    options: str = ""  # of the workshop that it is, too
+    side_by_side: int = 1  # the same
     on_disk: list[int] = field(default_factory=list)  # heats in the card's file at the beginning of each heat
     keep: Path | None = None
 
@@ -106,8 +107,9 @@ class NotedTestbed(FakeTestbed):
         self._stage.log.append("testbed down")
 
     @contextmanager
-    def workshop(self) -> Iterator[Stage]:  # type: ignore[override] # a fake
+    def workshop(self, labels: Sequence[str] = ()) -> Iterator[Stage]:  # type: ignore[override] # a fake
         """Give what stands in for a workshop."""
+        del labels
         yield self._stage
 
 

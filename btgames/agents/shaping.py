@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, List
 
 IFB = "btgames-in"
 ROOT = "b7:"
 """Handle of our root qdisc, by which what an earlier race has left is known as ours."""
 
+_IPV6 = Path("/proc/sys/net/ipv6")  # not there where the kernel has been started without
 _INGRESS = "ffff:"
 _RULE_PEERS, _RULE_REST = "7101", "7102"  # preferences of our routing rules, by which they are taken away
 
@@ -111,7 +113,7 @@ def _fence(link: Link) -> List[List[str]]:
     return [
         *([*rule, _RULE_PEERS, *who, "to", f"{peer}/32", "lookup", "main"] for peer in link.peers),
         [*rule, _RULE_REST, *who, "prohibit"],
-        ["ip", "-6", "rule", "add", "pref", _RULE_REST, *who, "prohibit"],
+        *([["ip", "-6", "rule", "add", "pref", _RULE_REST, *who, "prohibit"]] if _IPV6.is_dir() else []),
     ]
 
 

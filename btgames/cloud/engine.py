@@ -89,7 +89,8 @@ def program() -> None:
 
 
 @functools.cache
-def _need() -> None:
+def need() -> None:
+    """Return if the packages that the cloud needs are here; a UserError otherwise."""
     try:
         import boto3  # noqa: F401 - only to see whether all is there
         import pulumi_aws  # noqa: F401 - the same
@@ -108,7 +109,7 @@ def opened(name: str, *, create: bool = False) -> Stack:
 
     """
     binary()
-    _need()
+    need()
     from pulumi import automation
 
     open_ = automation.create_or_select_stack if create else automation.select_stack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from btgames.containment import Bounds
     from btgames.hosts import Host
@@ -49,18 +49,17 @@ class Testbed(Protocol):
     def rights(self) -> str:
         """The rights under which the race runs, for the race card."""
 
-    @property
-    def interface(self) -> str:
-        """The interface on which the client host meets the others."""
+    def interface(self, host: str) -> str:
+        """Return the interface on which a client host meets the others."""
 
-    def machine(self) -> dict[str, Any]:
-        """Return facts of the client host's machine, for the race card: see `btgames.machine.facts`."""
+    def machine(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Return facts of the machine on which these contestants race, for the card: see `btgames.machine.facts`."""
 
-    def workshop(self) -> Readies:
-        """Return where contestants are installed and their modules run, to be entered."""
+    def workshop(self, labels: Sequence[str]) -> Readies:
+        """Return where these contestants are installed and their modules run, to be entered."""
 
-    def bounds(self, rng: random.Random) -> Bounds:
-        """Return what the client host grants the contestants of a race."""
+    def bounds(self, rng: random.Random, host: str) -> Bounds:
+        """Return what a client host grants the contestants of a race."""
 
     def mend(self) -> None:
         """

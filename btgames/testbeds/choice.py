@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from btgames import opentracker
@@ -39,7 +40,8 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
     if machines is None:
         yield local_testbed(scenario)
         return
-    plan = plan_of(scenario)
+    clients = sum(remote.role == "client" for remote in machines.remotes) if wish.spread else 1
+    plan = plan_of(scenario, clients)
     remotes = inventory.assign(plan, machines.remotes, machines.name, machines.more)
     used = remotes.values()
     unused = [each.name for each in machines.remotes if not any(inventory.same(each, one) for one in used)]
@@ -51,10 +53,11 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
         yield testbed
 
 
-def plan_of(scenario: Scenario) -> list[HostPlan]:
-    """Return the hosts that a scenario wants, with their links."""
+def plan_of(scenario: Scenario, clients: int = 1) -> list[HostPlan]:
+    """Return the hosts that a scenario wants, with their links; more clients than one are alike."""
     client = HostPlan("client", scenario.client.up_mbit, scenario.client.down_mbit)
-    return [HostPlan("tracker"), *(HostPlan(*host) for host in scenario.seeder_hosts), client]
+    more = [replace(client, name=f"client-{number}") for number in range(2, clients + 1)]
+    return [HostPlan("tracker"), *(HostPlan(*host) for host in scenario.seeder_hosts), client, *more]
 
 
 def local_testbed(scenario: Scenario) -> LocalTestbed:

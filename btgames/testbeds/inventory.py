@@ -195,9 +195,11 @@ def assign(plan: Sequence[HostPlan], machines: Sequence[Remote], name: str, more
             many = f"{number} {role}{'s' if number > 1 else ''}"
             raise UserError(f"this scenario wants {many}, {name} has {found}\n{more}")
     assigned = {host: of[role][index] for role in ROLES for index, host in enumerate(wanted[role])}
-    client = assigned["client"]
-    if any(same(machine, client) for host, machine in assigned.items() if host != "client"):
-        raise UserError(f"{name}: the client's machine, {client.address}, has another role too; it has to be alone")
+    clients = [machine for host, machine in assigned.items() if host.startswith("client")]
+    others = [machine for machine in assigned.values() if machine not in clients]
+    for client in clients:
+        if any(same(machine, client) for machine in others):
+            raise UserError(f"{name}: the client's machine, {client.address}, has another role too; it has to be alone")
     one = {host: next(each for each in machines if same(each, machine)) for host, machine in assigned.items()}
     return {host.name: one[host.name] for host in plan}
 

@@ -40,7 +40,6 @@ class LocalTestbed:
 
     name: Final = "local"
     one_clock: Final = True
-    interface: Final = "eth0"
 
     def __init__(
         self,
@@ -70,16 +69,24 @@ class LocalTestbed:
         """The links for the race card, by host name: see `btgames.testbeds.HostPlan.link`."""
         return {host.name: host.link() for host in self._plan}
 
-    def machine(self) -> dict[str, Any]:
+    def interface(self, host: str) -> str:
+        """Return the interface of any host."""
+        del host
+        return "eth0"
+
+    def machine(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return facts of this machine."""
+        del labels
         return machine.facts(self.rights)
 
-    def workshop(self) -> Workshop:
+    def workshop(self, labels: Sequence[str] = ()) -> Workshop:
         """Return this machine's workshop."""
+        del labels
         return Workshop()
 
-    def bounds(self, rng: random.Random) -> Bounds:
+    def bounds(self, rng: random.Random, host: str) -> Bounds:
         """Return what this machine grants."""
+        del host
         return containment.bounds_here(rng)
 
     def mend(self) -> None:

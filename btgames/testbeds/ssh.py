@@ -7,6 +7,7 @@ namespaces of the race's own (agents/tenant.py); what was started there ends whe
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from btgames.arena import room_bytes
 from btgames.containment import PASSING_UIDS, Bounds, memory_bytes, passing_uid
 from btgames.errors import GamesError, TestbedError, UserError
-from btgames.far_workshop import FarWorkshop
+from btgames.far_workshop import FarWorkshop, SpreadWorkshop
 from btgames.testbeds import shape
 from btgames.testbeds.station import Station
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from btgames.scenario import Scenario
     from btgames.testbeds import HostPlan
     from btgames.testbeds.wish import Machines
+    from btgames.workshop import Readies
 
     Notify = Callable[[str], None]
 
@@ -77,24 +79,28 @@ class SshTestbed:
         """The links for the race card, by host name."""
         return {name: host.link() for name, host in self._plan.items()}
 
-    @property
-    def interface(self) -> str:
-        """The interface on which the client host meets the others."""
-        return str(self._client.ready["interface"])
+    def interface(self, host: str) -> str:
+        """Return the interface on which a client host meets the others."""
+        return str(self._stations[host].ready["interface"])
 
-    def machine(self) -> dict[str, Any]:
-        """Return facts of the client host's machine."""
-        facts = {name: value for name, value in self._client.facts.items() if name != "available_bytes"}
-        return {**facts, **self._client.remote.facts}
+    def machine(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Return facts of the client host's machine; of several, those of the first, and who races on which."""
+        station = self._stations["client"]
+        facts = {name: value for name, value in station.facts.items() if name != "available_bytes"}
+        spread = {label: self._stations[host].remote.name for label, host in self._dealt(labels).items()}
+        words = "; ".join(f"{label} on {name}" for label, name in spread.items())
+        return {**facts, **station.remote.facts, **({"spread": words} if len(self._clients) > 1 else {})}
 
-    def workshop(self) -> FarWorkshop:
-        """Return the client machine's workshop."""
-        client = self._client
-        return FarWorkshop(client.machine, client.send, client.packages if self._ours else None, self._options)
+    def workshop(self, labels: Sequence[str]) -> Readies:
+        """Return the client machine's workshop; of several machines, theirs, among which contestants are dealt."""
+        workshops = {host: self._workshop(host) for host in self._clients}
+        if len(workshops) == 1:
+            return workshops["client"]
+        return SpreadWorkshop({label: workshops[host] for label, host in self._dealt(labels).items()})
 
-    def bounds(self, rng: random.Random) -> Bounds:
-        """Return what the client machine grants."""
-        return Bounds(passing_uid(rng), memory_bytes(self._client.facts["available_bytes"]))
+    def bounds(self, rng: random.Random, host: str) -> Bounds:
+        """Return what a client machine grants."""
+        return Bounds(passing_uid(rng), memory_bytes(self._stations[host].facts["available_bytes"]))
 
     def mend(self) -> None:
         """Bring back what a broken connection took away; a machine that does not answer is gone for good."""
@@ -118,9 +124,18 @@ class SshTestbed:
     def __exit__(self, *_: object) -> None:
         in_parallel([station.move_out for station in self._own])
 
+    def _workshop(self, host: str) -> FarWorkshop:
+        station = self._stations[host]
+        packages = station.packages if self._ours else None
+        return FarWorkshop(station.machine, station.send, packages, self._options, host)
+
     @property
-    def _client(self) -> Station:
-        return self._stations["client"]
+    def _clients(self) -> list[str]:
+        return [name for name in self._stations if name.startswith("client")]
+
+    def _dealt(self, labels: Sequence[str]) -> dict[str, str]:
+        """Return the client host of each contestant: dealt like cards, in their order."""
+        return dict(zip(labels, itertools.cycle(self._clients), strict=False))
 
     @property
     def _own(self) -> list[Station]:
@@ -131,7 +146,8 @@ class SshTestbed:
         here = [name for name, each in self._stations.items() if each is station]
         others = {address_of(each.remote) for each in self._own if each is not station}
         copies = sum(name.startswith("seeder") for name in here)
-        room = room_bytes(self._scenario) if "client" in here else 0
+        is_client = any(name in self._clients for name in here)
+        room = room_bytes(self._scenario) if is_client else 0
         plans = [self._plan[name] for name in here]
         up = [plan.up_mbit for plan in plans if plan.up_mbit is not None]
         down = [plan.down_mbit for plan in plans if plan.down_mbit is not None]
@@ -143,7 +159,7 @@ class SshTestbed:
             "up": shape(sum(up)) if up else None,
             "down": shape(sum(down)) if down else None,
             "ssh_port": station.remote.port,
-            "uids": list(PASSING_UIDS) if "client" in here else None,
+            "uids": list(PASSING_UIDS) if is_client else None,
         }
         return lambda: station.move_in(order)
 

@@ -28,6 +28,7 @@ class Wish:
     stack: str | None = None  # Pulumi's; None is the selected one
     hosts: tuple[str, ...] = ()  # an inventory on the command line: ROLE=USER@ADDRESS
     key: str | None = None  # private key for `hosts`
+    spread: bool = False  # whether contestants are dealt among all client machines
 
     @property
     def options(self) -> str:
