@@ -52,12 +52,10 @@ def check(words: Sequence[str], tasks: Mapping[str, ParserContext], core: Parser
     for word in words:
         option, equals, value = word.partition("=")
         is_option = _is_option(option, context)
-        if waiting and is_option:
+        if is_option if waiting else word == "--":
             break
         if waiting:
             waiting = ""
-        elif word == "--":
-            break
         elif is_option:
             waiting = _take(option, value if equals else None, context, core, given)
         elif word.startswith("-"):
@@ -72,7 +70,7 @@ def check(words: Sequence[str], tasks: Mapping[str, ParserContext], core: Parser
             raise UserError(f"unknown task {_short(word)}{nearest(word, tasks)}")
     if waiting:
         raise UserError(f"{_of(context)}{waiting} needs a value")
-    if places and "--help" not in given | {*words}:
+    if places and not {"--help", "-h"} & {*words}:
         raise UserError(f"{_of(context)}{places[0].upper()} is missing")
 
 
