@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any, Dict
 
 from btgames.agents import bencode, tracker_query
-from btgames.agents.tracker_swarm import Announce, Peer, Refused, Swarm
+from btgames.agents.tracker_swarm import Announce, Knows, Peer, Refused
 
 HEAD_BYTES = 16 * 1024
 """
@@ -41,7 +41,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 class HttpFront:
     """Answers the connections of one listening socket; one request each, as opentracker does."""
 
-    def __init__(self, swarm: Swarm, interval_s: int) -> None:
+    def __init__(self, swarm: Knows, interval_s: int) -> None:
         self._swarm = swarm
         self._interval_s = interval_s
         self._open: Dict[asyncio.StreamWriter, asyncio.Future[None]] = {}
@@ -85,12 +85,11 @@ class HttpFront:
         return _response(b"404 Not Found", b"this tracker has /announce and /scrape\n")
 
     def _announce(self, target: tracker_query.Target, ip: str) -> dict[str, Any]:
-        expected = self._swarm.info_hash
         announce = Announce(
             at_s=time.monotonic(),
             ip=ip,
             transport="http",
-            info_hash=expected if expected in target.info_hashes else next(iter(target.info_hashes), b""),
+            info_hash=self._swarm.meant(target.info_hashes),
             peer_id=next(iter(target.peer_ids), b"")[:20],
             port=target.port,
             event=target.fields.get("event", "")[:20],
@@ -112,9 +111,8 @@ class HttpFront:
         }
 
     def _scrape(self, target: tracker_query.Target) -> dict[str, Any]:
-        expected = self._swarm.info_hash
-        asked = expected is not None and (not target.info_hashes or expected in target.info_hashes)
-        return {"files": {expected: asdict(self._swarm.counts())} if asked else {}}
+        found = self._swarm.scraped(target.info_hashes)
+        return {"files": {info_hash: asdict(counts) for info_hash, counts in found.items()}}
 
 
 def compact(peers: list[Peer]) -> bytes:

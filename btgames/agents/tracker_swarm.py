@@ -1,7 +1,7 @@
 """
 What the referee tracker knows: the one swarm it serves, and the log of who announced what, and when.
 
-Peers never expire: a heat is shorter than any sensible expiry, and the next heat forgets them all.
+Peers do not expire by themselves: a heat is shorter than any sensible expiry, and the next heat forgets them all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Dict, List, Protocol, Sequence, Tuple
 
 INFO_HASH_BYTES = 20
 """
@@ -33,9 +33,7 @@ Peers that an asker gets when it does not say how many it wants (BEP 3's own def
 """
 
 MAX_NUMWANT = 200
-"""
-Peers that an asker gets at most: 1200 bytes in compact form, which one UDP datagram carries.
-"""
+"""Peers that an asker gets at most: 1200 bytes in compact form, which one UDP datagram carries."""
 
 
 class Refused(Exception):  # noqa: N818 - the tracker's answer, not a defect
@@ -67,6 +65,7 @@ class Peer:
     port: int
     peer_id: bytes
     complete: bool  # it said that nothing is left
+    at_s: float  # when it last said so
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,25 @@ class Counts:
     downloaded: int  # announces of `completed`
 
 
+class Knows(Protocol):
+    """What a tracker's fronts ask: who is in which swarm."""
+
+    def meant(self, readings: Sequence[bytes]) -> bytes:
+        """Return the info hash that an asker meant, of the readings of what it sent."""
+
+    def announce(self, announce: Announce) -> Tuple[List[Peer], Counts]:
+        """Note the announce and return the peers for its asker, and the swarm's counts. Raises Refused."""
+
+    def scraped(self, info_hashes: Sequence[bytes]) -> Dict[bytes, Counts]:
+        """Return the counts of those of these swarms that are served; of all where none is named."""
+
+
 class Swarm:
     """The swarm of one info hash, and its log. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_ends: int = LOG_ENDS) -> None:
         self._lock = threading.Lock()
+        self._log_ends = log_ends
         self._forget(None)
 
     def _forget(self, info_hash: bytes | None) -> None:
@@ -90,7 +103,7 @@ class Swarm:
         self._peers: dict[tuple[str, int], Peer] = {}
         self._completed = 0
         self._first: list[dict[str, Any]] = []
-        self._last: deque[dict[str, Any]] = deque(maxlen=LOG_ENDS)
+        self._last: deque[dict[str, Any]] = deque(maxlen=self._log_ends)
         self._dropped = 0
 
     def expect(self, info_hash: bytes) -> None:
@@ -99,6 +112,11 @@ class Swarm:
             raise ValueError(f"an info hash has {INFO_HASH_BYTES} bytes, not {len(info_hash)}")
         with self._lock:
             self._forget(info_hash)
+
+    def meant(self, readings: Sequence[bytes]) -> bytes:
+        """Return the expected info hash where it is among these readings, else the first."""
+        expected = self.info_hash
+        return expected if expected is not None and expected in readings else next(iter(readings), b"")
 
     def announce(self, announce: Announce) -> tuple[list[Peer], Counts]:
         """
@@ -126,6 +144,18 @@ class Swarm:
         with self._lock:
             return self._counts()
 
+    def scraped(self, info_hashes: Sequence[bytes]) -> dict[bytes, Counts]:
+        """Return the counts of the expected info hash, unless others are named only."""
+        with self._lock:
+            if self.info_hash is None or (info_hashes and self.info_hash not in info_hashes):
+                return {}
+            return {self.info_hash: self._counts()}
+
+    def expire(self, before_s: float) -> None:
+        """Forget the peers that have not announced since."""
+        with self._lock:
+            self._peers = {key: peer for key, peer in self._peers.items() if peer.at_s >= before_s}
+
     def log(self) -> dict[str, Any]:
         """Return ``{"announces": [...], "dropped": count}`` since the last `expect`; bytes in hex."""
         with self._lock:
@@ -134,10 +164,10 @@ class Swarm:
     def _note(self, announce: Announce, status: str) -> None:
         info_hash = announce.info_hash[: 2 * INFO_HASH_BYTES].hex()
         entry = {**asdict(announce), "info_hash": info_hash, "peer_id": announce.peer_id.hex(), "status": status}
-        if len(self._first) < LOG_ENDS:
+        if len(self._first) < self._log_ends:
             self._first.append(entry)
         else:
-            self._dropped += len(self._last) == LOG_ENDS
+            self._dropped += len(self._last) == self._log_ends
             self._last.append(entry)
 
     def _update(self, announce: Announce) -> None:
@@ -148,7 +178,7 @@ class Swarm:
         if announce.event == "stopped":
             self._peers.pop(key, None)
         elif key in self._peers or len(self._peers) < MAX_PEERS:
-            self._peers[key] = Peer(announce.ip, announce.port, announce.peer_id, complete=announce.left == 0)
+            self._peers[key] = Peer(*key, announce.peer_id, complete=announce.left == 0, at_s=announce.at_s)
 
     def _others(self, announce: Announce) -> list[Peer]:
         if announce.event == "stopped":

@@ -10,7 +10,7 @@ import time
 from typing import Callable, Tuple
 
 from btgames.agents.tracker_http import compact
-from btgames.agents.tracker_swarm import Announce, Refused, Swarm
+from btgames.agents.tracker_swarm import Announce, Counts, Knows, Refused
 
 PROTOCOL_ID = 0x41727101980
 CONNECT, ANNOUNCE, SCRAPE, ERROR = range(4)
@@ -72,7 +72,7 @@ class ConnectionIds:
 class UdpFront(asyncio.DatagramProtocol):
     """Answers the datagrams of one socket; those that are no request of BEP 15 get silence."""
 
-    def __init__(self, swarm: Swarm, interval_s: int) -> None:
+    def __init__(self, swarm: Knows, interval_s: int) -> None:
         self._swarm = swarm
         self._interval_s = interval_s
         self._ids = ConnectionIds(os.urandom(16), time.monotonic)
@@ -135,6 +135,6 @@ class UdpFront(asyncio.DatagramProtocol):
 
     def _scrape(self, body: bytes) -> bytes:
         hashes = [body[at : at + 20] for at in range(0, len(body) - 19, 20)][:MAX_SCRAPED]
-        counts = self._swarm.counts()
-        known = struct.pack(">III", counts.complete, counts.downloaded, counts.incomplete)
-        return b"".join(known if one == self._swarm.info_hash else bytes(12) for one in hashes)
+        found = self._swarm.scraped(hashes)
+        known = [found.get(one, Counts(0, 0, 0)) for one in hashes]
+        return b"".join(struct.pack(">III", each.complete, each.downloaded, each.incomplete) for each in known)
