@@ -30,6 +30,7 @@ LINK = "standin"
 NOWHERE = ("198.18.0.0/15", "169.254.0.0/16")
 FORWARDING = Path("/proc/sys/net/ipv4/conf")
 LONGEST_S = 8 * 3600.0
+READY = b"ready\n"
 CGROUPS_S = 5.0  # until the last process is gone
 
 
@@ -126,6 +127,8 @@ def keep(folder: Path, owner: int, lease_s: float) -> None:
             raise SystemExit(f"the region did not start: see {log.name}")
         facts = {"keeper": os.getpid(), "index": foot.index, "network": foot.network, **foot.addresses}
         _publish(folder, facts)
+        os.write(1, READY)
+        os.dup2(2, 1)  # who has started us waits for the end of our output
         _wait(region.pid, owner, folder, lease_s)
     finally:
         region.kill()  # and with it, by --kill-child, all that is in it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import fcntl
 import ipaddress
 import json
 import os
@@ -60,47 +61,53 @@ class Region:
             raise StandinError(reason)
         image()  # here, where somebody waits for it
         self.folder.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-m", "standin.keeper", str(self.folder), "--owner", str(owner)]
+        # Nobody's child: it is for init to reap, whenever it ends.
+        argv = ["setsid", "--fork", sys.executable, "-m", "standin.keeper", str(self.folder)]
+        options = ["--owner", str(owner), "--lease-s", str(lease_s)]
         with (self.folder / "keeper.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*argv, "--lease-s", str(lease_s)],
+            started = subprocess.run(
+                [*argv, *options],
+                check=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.PIPE,  # which ends when the region is there, or will never be
                 stderr=log,
-                start_new_session=True,
+                timeout=DEADLINE_S,
             )
-        deadline = time.monotonic() + DEADLINE_S
-        while not self.facts:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise StandinError(f"no region: {(self.folder / 'keeper.log').read_text()}")
-            time.sleep(0.01)
-        process.returncode = 0  # it is nobody's child to wait for
+        if started.stdout != keeper.READY:
+            raise StandinError(f"no region: {(self.folder / 'keeper.log').read_text()}")
         return self
 
     def close(self) -> None:
         """End the region and all that is in it; nothing where there is none."""
-        pid = self.facts.get("keeper")
-        if pid is None:
-            return
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self.sweep()
-            return
-        with open(descriptor, closefd=True) as _:  # noqa: PTH123 - a descriptor
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            deadline = time.monotonic() + DEADLINE_S
-            while self.facts and time.monotonic() < deadline:
-                time.sleep(0.01)
+        if self.facts and self.kept:
+            os.kill(self.facts["keeper"], signal.SIGTERM)
+        deadline = time.monotonic() + DEADLINE_S
+        while self.kept:
+            if time.monotonic() > deadline:
+                raise StandinError(f"the region of {self.folder} does not end")
+            time.sleep(0.01)
+        self.sweep()
 
     def sweep(self) -> None:
         """Remove what a region has left whose keeper was killed."""
         facts = self.facts
-        if facts and not Path(f"/proc/{facts['keeper']}").exists():
+        if facts and not self.kept:
             keeper.clear(facts["index"])
             for name in ("region.json", "socket"):
                 (self.folder / name).unlink(missing_ok=True)
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a keeper: it holds a lock as long as it lives."""
+        try:
+            with (self.folder / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            pass
+        return False
 
     def ask(self, what: str, **request: Any) -> Any:
         """Ask the region, and return what it answers."""
