@@ -89,7 +89,8 @@ class SshTestbed:
         facts = {name: value for name, value in station.facts.items() if name != "available_bytes"}
         spread = {label: self._stations[host].remote.name for label, host in self._dealt(labels).items()}
         words = "; ".join(f"{label} on {name}" for label, name in spread.items())
-        return {**facts, **station.remote.facts, **({"spread": words} if len(self._clients) > 1 else {})}
+        # What the machine says of itself counts: a cloud calls its x86_64 amd64.
+        return {**station.remote.facts, **facts, **({"spread": words} if len(self._clients) > 1 else {})}
 
     def workshop(self, labels: Sequence[str]) -> Readies:
         """Return the client machine's workshop; of several machines, theirs, among which contestants are dealt."""
