@@ -56,7 +56,7 @@ def reason(stray: Stray, owned: Mapping[str, set[str]], now: dt.datetime) -> str
 
     """
     stack = stray.tags.get("stack", "")
-    if any({stray.id, *stray.names} & ids for ids in owned.values()):
+    if any(stray.id in ids for ids in owned.values()):
         return ""
     if stack in owned:
         return f"stack {stack} does not know it"

@@ -32,7 +32,7 @@ class Kind:
 
 KINDS = (  # in the order in which AWS lets go of them, after instances
     Kind("volume", "describe_volumes", "Volumes", "VolumeId", "delete_volume"),
-    Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyPairId", "delete_key_pair"),
+    Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyName", "delete_key_pair"),
     Kind("placement group", "describe_placement_groups", "PlacementGroups", "GroupName", "delete_placement_group"),
     Kind("security group", "describe_security_groups", "SecurityGroups", "GroupId", "delete_security_group"),
     Kind("subnet", "describe_subnets", "Subnets", "SubnetId", "delete_subnet"),
@@ -48,9 +48,8 @@ class Stray:
 
     region: str
     kind: str
-    id: str
+    id: str  # as a stack's state has it, too
     tags: Mapping[str, str]
-    names: tuple[str, ...] = ()  # by which a stack's state may know it: id, name
     attached: tuple[str, ...] = ()  # networks that a gateway is attached to
 
     @property
@@ -80,9 +79,8 @@ def strays(region: str) -> list[Stray]:
         for kind in KINDS:
             for one in getattr(ec2, kind.describe)(Filters=OURS)[kind.key]:
                 attached = tuple(each["VpcId"] for each in one.get("Attachments", ()) if "VpcId" in each)
-                names = tuple(str(one[name]) for name in ("KeyName", "GroupName") if name in one)
                 if one.get("State") != "in-use":  # a volume that is goes with its instance
-                    found.append(Stray(region, kind.words, one[kind.identity], _tags(one), names, attached))
+                    found.append(Stray(region, kind.words, one[kind.identity], _tags(one), attached))
         return found
 
 
