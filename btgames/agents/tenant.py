@@ -54,6 +54,8 @@ def main() -> int:
     if sys.argv[1] == "keeper":
         return _keep(int(sys.argv[2]), sys.argv[3:])
     order = Order(**json.loads(sys.argv[1]))
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # whoever kills the group that started us leaves us to clear up: stdin has ended then
     with LOCK.open("a+") as lock:
         if not _alone(lock, order.race):
             say({"error": "another race is on this machine: wait for its end, or interrupt it"})
@@ -70,7 +72,6 @@ def main() -> int:
         if child == 0:
             os.close(alive_in)
             os._exit(_tenant(order, interface, alive_out))
-        lock.truncate(0)
         lock.write(f"{order.race} {child}\n")
         lock.flush()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -87,17 +88,19 @@ def _alone(lock: TextIO, race: str) -> bool:
         except BlockingIOError:
             lock.seek(0)
             holder, _, tenant = lock.read().strip().partition(" ")
-            if holder != race or time.monotonic() > deadline:
+            if (holder and holder != race) or time.monotonic() > deadline:
                 return False
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(tenant), signal.SIGKILL)
+            if tenant:  # else it is moving in at the moment
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(tenant), signal.SIGKILL)
             time.sleep(0.05)
         else:
+            lock.truncate(0)  # what an earlier race has left in it is nobody's process any more
             return True
 
 
 def _tenant(order: Order, interface: str, guard: int) -> int:
-    """Move in, say so, and stay until stdin ends or the guard dies; then move out."""
+    """Move in, say so, and stay until stdin ends, or the guard or the keeper; then move out."""
     argv = [*UNSHARE, sys.executable, "-m", "btgames.agents.tenant", "keeper", str(order.memory_bytes), *order.folders]
     keeper = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -108,7 +111,7 @@ def _tenant(order: Order, interface: str, guard: int) -> int:
         link = shaping.Link(interface, order.peers, order.up, order.down, order.ssh_port, order.uids)
         shaping.shape(link)
         say({"ready": True, "folder": str(FOLDER), "keeper": _child_of(keeper.pid), "interface": interface})
-        while not _ended(guard):
+        while not _ended(guard, keeper):
             pass
     except shaping.ShapingError as error:
         say({"error": str(error)})
@@ -124,9 +127,11 @@ def _tenant(order: Order, interface: str, guard: int) -> int:
     return 0
 
 
-def _ended(guard: int) -> bool:
-    ready, _, _ = select.select([0, guard], [], [])
-    return guard in ready or not os.read(0, 4096)
+def _ended(guard: int, keeper: subprocess.Popen[bytes]) -> bool:
+    """Wait for something to happen; return whether it was the end of stdin, guard or keeper."""
+    ends = [guard] if keeper.stdout is None else [guard, keeper.stdout.fileno()]
+    ready, _, _ = select.select([0, *ends], [], [])
+    return ready != [0] or not os.read(0, 4096)
 
 
 def _first_line(keeper: subprocess.Popen[bytes]) -> Dict[str, Any]:
@@ -150,7 +155,7 @@ def _keep(memory_bytes: int, folders: List[str]) -> int:
             (FOLDER / folder).mkdir()
     except (OSError, subprocess.CalledProcessError) as error:
         stderr = getattr(error, "stderr", None) or str(error).encode()
-        say({"error": f"cannot mount memory: {stderr.decode(errors='replace').strip()}"})
+        say({"error": f"cannot mount memory: {' '.join(stderr.decode(errors='replace').split())}"})
         return 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps every orphan that falls to the first process
     say({"ready": True})

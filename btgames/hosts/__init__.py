@@ -124,15 +124,26 @@ class Agent:
     """
 
     def __init__(
-        self, host: Starter, name: str, *args: str, start_timeout_s: float = 20.0, package: str = "btgames.agents"
+        self,
+        host: Starter,
+        name: str,
+        *args: str,
+        start_timeout_s: float = 20.0,
+        grace_s: float = 1.0,
+        package: str = "btgames.agents",
     ) -> None:
-        """Start ``python -m PACKAGE.NAME ARGS`` when entered, and wait for its ready line."""
+        """
+        Start ``python -m PACKAGE.NAME ARGS`` when entered, and wait for its ready line.
+
+        At the end of the context it has `grace_s` seconds to end by itself.
+        """
         self.ready: dict[str, Any] = {}  # what it said with its ready line
         self._host = host
         self._name = name
         self._args = args
         self._package = package
         self._start_timeout_s = start_timeout_s
+        self._grace_s = grace_s
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -146,7 +157,7 @@ class Agent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._running.stop()
+        self._running.stop(self._grace_s)
 
     def kill(self) -> None:
         """End it at once: nobody wants its answers any more."""

@@ -33,7 +33,9 @@ CACHE = "/var/cache/btgames"
 APT_S = 900.0
 PIP_S = 600.0
 TENANT_S = 30.0
-"""Seconds that a tenant may take to move in, an earlier one of the same race having to move out first."""
+"""
+Seconds that a tenant may take to move in, an earlier one of the same race having to move out first; and to move out.
+"""
 
 _PACKAGE = Path(btgames.__file__).resolve().parent
 _LEAST_PYTHON = (3, 11)
@@ -165,7 +167,7 @@ class Station:
         if trouble := no_room(order["memory_bytes"], self.facts["available_bytes"]):
             raise TestbedError(f"{self.remote.name}: {trouble}")
         self._order = order
-        self._tenant = Agent(self.machine, "tenant", json.dumps(order), start_timeout_s=TENANT_S)
+        self._tenant = Agent(self.machine, "tenant", json.dumps(order), start_timeout_s=TENANT_S, grace_s=TENANT_S)
         try:
             self._tenant.__enter__()
         except BaseException:
