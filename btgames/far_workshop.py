@@ -123,8 +123,9 @@ class FarWorkshop:
 
     def _running(self) -> Agent:
         if self._agent is None or not self._agent.alive:
-            self._agent = Agent(self._machine, "workshop_agent", package="btgames", start_timeout_s=CALL_S)
-            self._agent.__enter__()
+            self.__exit__()
+            agent = Agent(self._machine, "workshop_agent", package="btgames", start_timeout_s=CALL_S)
+            self._agent = agent.__enter__()
         return self._agent
 
     def _packed(self, one: Contestant) -> dict[str, Any]:
