@@ -224,6 +224,82 @@ def leftovers(_: Context, *, region: str | None = None, yes: bool = False) -> in
     return leftovers.command(region=region, yes=yes)
 
 
+@command(iterable=["host"], help={"stop": "end it", **WHERE})
+def tracker(
+    _: Context,
+    *,
+    stop: bool = False,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
+    """Start a tracker that runs on, and print its announce address."""
+    from btgames.by_hand import tracker
+    from btgames.testbeds.wish import Wish
+
+    return tracker.command(stop=stop, wish=Wish(testbed, stack, tuple(host or ()), key))
+
+
+@command(
+    iterable=["host"],
+    help={
+        "file": "the file to be seeded, in the place of what was seeded before",
+        "torrent": "where to leave its torrent",
+        "reach-me": "open tracker and seeder to this computer, until --stop",
+        "stop": "end the seeding",
+        **WHERE,
+    },
+)
+def seed(
+    _: Context,
+    *,
+    file: str | None = None,
+    torrent: str = "test.torrent",
+    reach_me: bool = False,
+    stop: bool = False,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
+    """Seed a file from the seeder machine, and leave its torrent here."""
+    from btgames.by_hand import seed
+    from btgames.testbeds.wish import Wish
+
+    wish = Wish(testbed, stack, tuple(host or ()), key)
+    return seed.command(file=file, torrent=torrent, reach_me=reach_me, stop=stop, wish=wish)
+
+
+@command(
+    iterable=["host"],
+    help={
+        "contestant": "who downloads, [LABEL=]NAME_OR_PATH[@VERSION][:SOURCE_DIR]",
+        "torrent": "what, as `seed` leaves it",
+        "limit": "seconds after which it is ended; the default is 600",
+        **WHERE,
+    },
+)
+def download(
+    _: Context,
+    *,
+    contestant: str,
+    torrent: str = "test.torrent",
+    limit: str | None = None,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
+    """Have a contestant download a torrent, timed from exec to exit."""
+    limit_s = whole("--limit", limit, least=1, most=86_400)
+    from btgames.by_hand import download
+    from btgames.testbeds.wish import Wish
+
+    wish = Wish(testbed, stack, tuple(host or ()), key)
+    return download.command(contestant=contestant, torrent=torrent, limit_s=limit_s or download.LIMIT_S, wish=wish)
+
+
 @command()
 def contestants(_: Context) -> int:
     """List the contestants."""

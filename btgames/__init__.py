@@ -10,6 +10,7 @@ race.py, header.py, dry_run.py, progress.py      the recipe: testbed -> install 
 doctor.py, doctor_machine.py,                    ``check``: the machine in words, or a contestant by a tiny heat
   doctor_contestant.py, finding.py, hints.py
 shell.py, shell_words.py, pseudo_terminal.py     ``shell``: the client host of a heat, with a terminal
+by_hand/                                         ``tracker``, ``seed``, ``download``: as in 2013, on machines far away
 listing.py, development.py                       ``contestants`` and ``scenarios``; ``test``, ``lint`` and ``bench``
 leaderboard.py, row.py, history.py, report/      race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
 ground.py                                        testbed and swarm as heats find them: mended where they failed
