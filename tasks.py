@@ -283,7 +283,7 @@ def seed(
 def download(
     _: Context,
     *,
-    contestant: str,
+    contestant: str | None = None,
     torrent: str = "test.torrent",
     limit: str | None = None,
     testbed: str = "auto",

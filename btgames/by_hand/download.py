@@ -55,7 +55,7 @@ class Alive:
         return ""
 
 
-def command(*, contestant: str, torrent: str, limit_s: int, wish: Wish) -> int:
+def command(*, contestant: str | None, torrent: str, limit_s: int, wish: Wish) -> int:
     """
     Have a contestant download; return 0 where every piece is right, else 1.
 
@@ -84,7 +84,9 @@ def command(*, contestant: str, torrent: str, limit_s: int, wish: Wish) -> int:
         return _told(one, _run(arena, racer, wanted), limit_s)
 
 
-def _one(spec: str) -> Contestant:
+def _one(spec: str | None) -> Contestant:
+    if spec is None:
+        raise UserError(f"download needs --contestant NAME; {places.COMMAND} contestants lists them")
     found = contestant.load([spec], places.CONTESTANTS)
     if len(found) > 1:
         raise UserError(f"--contestant {spec!r}: one downloads at a time, and these are {len(found)}")
