@@ -167,8 +167,8 @@ def _asked(ask: Callable[[], str]) -> str:
         return f"{ask()}/32"
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"btgames:ssh_cidr: not set, and {ASKED} did not tell this computer's address ({error}); "
-            "set it: pulumi config set ssh_cidr ADDRESS/32"
+            f"btgames:ssh_cidr: not set, and {ASKED} did not tell this computer's address "
+            f"({getattr(error, 'reason', error)}); set it: pulumi config set ssh_cidr ADDRESS/32"
         ) from error
 
 

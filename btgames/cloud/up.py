@@ -46,6 +46,7 @@ def command(
     opened = engine.opened(name, create=True)
     changes = {key: value for key, value in wanted.items() if value is not None} | _added(opened, added)
     with update.settings(opened, changes):
+        _say(f"Stack {name}: what there is, and what there should be ...")
         planned = update.preview(opened, _say)
         print(f"Stack {name}: {planned.outputs.get('price', 'no price')}")
         _agree(planned, yes=yes)
