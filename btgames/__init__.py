@@ -22,6 +22,7 @@ installing.py, far_installing.py                 contestants, each into a direct
 wrapper.py, worker.py, contract.py, bullseye.py  a contestant's three functions: where they run, what they may use
 containment.py                                   a contestant's commands: in a cell, unprivileged
 testbeds/                                        what provides the hosts: namespaces here, or machines over SSH
+cloud/                                           the fleet of a Pulumi stack: making, finding, ending it
 hosts/                                           one Host protocol: run, start, put, get; NamespaceHost, SshHost
 agents/                                          programs that run on hosts: stopwatch, cell, tracker, seeder, tenant
 contestant.py                                    who races: entries and modules, read, not run
