@@ -83,7 +83,12 @@ def check(token: str, inputs: dict[str, Any], resources: dict[str, Any], images:
                 words = f"The {name} '{each}' does not exist"
                 raise refusal(token, "create", f"Invalid{code.get(prefix, prefix)}.NotFound", words)
     if kind.named and inputs[kind.named] in resources:
-        raise refusal(token, "create", "Invalid.Duplicate", f"'{inputs[kind.named]}' already exists.")
+        raise refusal(
+            token,
+            "create",
+            MISSING[kind.prefix].partition(".")[0] + ".Duplicate",
+            f"'{inputs[kind.named]}' already exists.",
+        )
     if kind.prefix != "i":
         return
     wanted, type_ = architecture_of(inputs["instanceType"]), inputs["instanceType"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import sys
 import threading
 from concurrent import futures
@@ -215,6 +216,7 @@ def _diff(olds: dict[str, Any], news: dict[str, Any], replaces: frozenset[str] |
 
 def main() -> None:
     """Serve the engine that has started us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which then cancels
     provider = Provider()
     server = grpc.server(futures.ThreadPoolExecutor(32))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
