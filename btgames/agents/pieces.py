@@ -14,9 +14,9 @@ POLL_BYTES = 1 << 20
 Hashed by one poll: a millisecond or two.
 """
 
-REST = 3.0
+AT_LEISURE, AT_ONCE = 19.0, 1.0
 """
-Times as long as a poll has taken, the next one waits: at most a quarter of a core is taken from the client.
+Times as long as a poll has taken, the next one waits: a twentieth of a core is taken from the client, or half of one.
 """
 
 
@@ -24,11 +24,17 @@ class Pieces(Watch):
     """
     Counts pieces where `Watch` counts blocks. Their hashes are what it goes by, so that a whole is seen late.
 
-    That is by the time which the pieces that came last take to be hashed, four times over; exits are seen at once.
+    At once, that is by twice the time that the pieces which came last take to be hashed; at leisure, ten times as late.
     """
 
     def __init__(
-        self, into: str, layout: payload.Layout, hashes: bytes, piece_size: int, clock: Callable[[], float]
+        self,
+        into: str,
+        layout: payload.Layout,
+        hashes: bytes,
+        piece_size: int,
+        clock: Callable[[], float],
+        rest: float = AT_ONCE,
     ) -> None:
         """Watch the folder `into`; `hashes` has the pieces' SHA-1s, 20 bytes each (BEP 3)."""
         super().__init__(into, layout, (), clock)
@@ -36,6 +42,7 @@ class Pieces(Watch):
         cuts = groupby(payload.segments(layout, piece_size), lambda cut: cut.start // piece_size)
         self._pieces = [_Piece(list(group), hashes[20 * index : 20 * index + 20]) for index, group in cuts]
         self._missing: Deque[_Piece] = deque(self._pieces)
+        self._rest = rest
         self._next_s = 0.0
 
     @property
@@ -57,7 +64,7 @@ class Pieces(Watch):
         whole = self._look()
         self._hash(max(1, POLL_BYTES // self._piece_size))
         now = self._clock()
-        self._next_s = now + REST * (now - began)
+        self._next_s = now + self._rest * (now - began)
         return now if whole and not self._missing else None
 
     def confirm(self) -> bool:

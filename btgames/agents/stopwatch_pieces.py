@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import List
 
 from btgames.agents.leash import Cell, Lines
-from btgames.agents.pieces import Pieces
+from btgames.agents.pieces import AT_LEISURE, AT_ONCE, Pieces
 from btgames.agents.stopwatch import Facts, HarnessGone, Heat, Spec
 from btgames.agents.talk import say
 from btgames.agents.traffic import Traffic
@@ -47,7 +47,9 @@ def _heat(spec: Spec, harness: Lines) -> Facts:
 
 
 def _watch(spec: Spec) -> Pieces:
-    return Pieces(spec.into, spec.files, base64.b64decode(spec.pieces), spec.piece_size, time.monotonic)
+    # One that exits is timed by that; when it was complete is only looked at to end it, should it stay.
+    rest = AT_LEISURE if spec.exits else AT_ONCE
+    return Pieces(spec.into, spec.files, base64.b64decode(spec.pieces), spec.piece_size, time.monotonic, rest)
 
 
 if __name__ == "__main__":

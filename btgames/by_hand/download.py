@@ -186,12 +186,11 @@ def _told(one: Contestant, facts: dict[str, Any], limit_s: int) -> int:
     if outcome is not Outcome.FINISHED:
         say(f"{one.label}: {outcome.words}: {reason.replace(' blocks were', ' pieces were')}")
         return 1
-    pieces = f"all {facts['blocks']} pieces are right"
     if facts["exit_s"] is None:
-        say(
-            f"{one.label}: {pieces} after {seconds(facts['complete_s'])} s; it did not exit, {facts['ended_by']} did it"
-        )
+        late = f"all {facts['blocks']} pieces were seen right after {seconds(facts['complete_s'])} s"
+        say(f"{one.label}: {late}; it did not exit by itself, {facts['ended_by']} ended it")
     else:
         status = f", {status_words(facts['exit_status'])}" if facts["exit_status"] else ""
-        say(f"{one.label}: {seconds(facts['exit_s'])} s from exec to exit{status}; {pieces}")
+        took = f"{seconds(facts['exit_s'])} s from exec to exit{status}"
+        say(f"{one.label}: {took}; all {facts['blocks']} pieces are right")
     return 0
