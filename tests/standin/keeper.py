@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from standin import packets
+from standin import distance, packets
 from standin.image import hold, image
 from standin.machine import CGROUPS
 
@@ -51,9 +51,9 @@ def _run(*argv: str, check: bool = True, text: str = "") -> subprocess.Completed
 class Foot:
     """What a region has on this machine."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, round_trip_ms: float) -> None:
         """`pid` is a process in the router's network namespace."""
-        self.index = next(index for index in REGIONS if self._linked(index, pid))
+        self.index = next(index for index in REGIONS if self._linked(index, pid, round_trip_ms))
         self.link = f"{LINK}{self.index}"
         self.cgroup = f"btgames-{self.link}"
         network = f"198.19.{self.index}"
@@ -61,8 +61,13 @@ class Foot:
         self.addresses = {"caller": f"{network}.1", "stranger": f"{network}.2", "router": f"{network}.254"}
 
     @staticmethod
-    def _linked(index: int, pid: int) -> bool:
+    def _linked(index: int, pid: int, round_trip_ms: float) -> bool:
         """Make the link; its name is what regions that live at the same time tell themselves apart by."""
+        if round_trip_ms:
+            with suppress(OSError):
+                distance.link(f"{LINK}{index}", pid, packets.UP, round_trip_ms / 2000)
+                return True
+            return False
         argv = ["ip", "link", "add", f"{LINK}{index}", "type", "veth", "peer", "name", packets.UP, "netns", str(pid)]
         return _run(*argv, check=False).returncode == 0
 
@@ -104,7 +109,7 @@ def clear(index: int) -> None:
                     each.rmdir()
 
 
-def keep(folder: Path, owner: int, lease_s: float) -> None:
+def keep(folder: Path, owner: int, lease_s: float, round_trip_ms: float) -> None:
     """Keep a region until it is not wanted any more."""
     program = [sys.executable, "-m", "standin.region"]
     spaces = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--ipc", "--uts"]
@@ -116,7 +121,7 @@ def keep(folder: Path, owner: int, lease_s: float) -> None:
     foot: Foot | None = None
     try:
         _in_its_own(region.pid)
-        foot = Foot(region.pid)
+        foot = Foot(region.pid, round_trip_ms)
         foot.stand()
         order |= {"cgroup": foot.cgroup, "addresses": foot.addresses}
         assert region.stdin
@@ -168,12 +173,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--owner", type=int, default=0)
     parser.add_argument("--lease-s", type=float, default=LONGEST_S)
+    parser.add_argument("--round-trip-ms", type=float, default=0.0)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a test run: its end is the owner's
     with (arguments.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        keep(arguments.folder, arguments.owner, arguments.lease_s)
+        keep(arguments.folder, arguments.owner, arguments.lease_s, arguments.round_trip_ms)
 
 
 if __name__ == "__main__":

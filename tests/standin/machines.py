@@ -53,8 +53,12 @@ class Region:
         except FileNotFoundError:
             return {}
 
-    def open(self, *, owner: int = 0, lease_s: float = keeper.LONGEST_S) -> Region:
-        """Start the region where there is none yet; it ends with the process `owner`, or after `lease_s`."""
+    def open(self, *, owner: int = 0, lease_s: float = keeper.LONGEST_S, round_trip_ms: float = 0.0) -> Region:
+        """
+        Start the region where there is none yet; it ends with the process `owner`, or after `lease_s`.
+
+        `round_trip_ms` is how far away it is, about; without it, it is as near as can be.
+        """
         if self.facts:
             return self
         if reason := why_not():
@@ -64,6 +68,7 @@ class Region:
         # Nobody's child: it is for init to reap, whenever it ends.
         argv = ["setsid", "--fork", sys.executable, "-m", "standin.keeper", str(self.folder)]
         options = ["--owner", str(owner), "--lease-s", str(lease_s)]
+        options += ["--round-trip-ms", str(round_trip_ms)]
         with (self.folder / "keeper.log").open("ab") as log:
             started = subprocess.run(
                 [*argv, *options],
@@ -189,7 +194,9 @@ def main(words: list[str] | None = None) -> None:
         if name == "cut":
             command.add_argument("seconds", type=float)
     for name in ("list", "open", "close", "sweep"):
-        commands.add_parser(name)
+        command = commands.add_parser(name)
+        if name == "open":
+            command.add_argument("--round-trip-ms", type=float)
     arguments = vars(parser.parse_args(words))
     region, command = Region.here(), arguments.pop("command")
     try:
@@ -203,7 +210,7 @@ def _do(region: Region, command: str, arguments: dict[str, Any]) -> Any:
         path = arguments.pop("user_data", None)
         return region.open().boot(user_data=path.read_bytes() if path else b"", **arguments)
     if command == "open":
-        return region.open().facts
+        return region.open(**arguments).facts
     if command == "sweep":
         region.sweep()
         return sweep()

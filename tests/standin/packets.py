@@ -89,7 +89,8 @@ def router(ports: Sequence[Port], groups: Mapping[str, Group], resolvers: Sequen
     lines += ["ct state established,related accept;", *to_resolvers(resolvers)]
     lines += [f'iifname "{port.link}" jump {port.link}_egress;' for port in ports]
     lines += [f'oifname "{port.link}" jump {port.link}_ingress;\noifname "{port.link}" accept;' for port in ports]
-    lines += [f'oifname "{UP}" iifname "{port.link}" drop;' for port in ports if port.offline or not port.public]
+    lines += [f'oifname "{UP}" iifname "{port.link}" drop;' for port in ports if not port.public]
+    lines += [f'oifname "{UP}" iifname "{port.link}" reject;' for port in ports if port.offline]  # soon over
     lines += [f'iifname != "{UP}" oifname "{UP}" accept;', "}"]
     for port in ports:
         members = {name: [other.private for other in ports if name in other.groups] for name in groups}

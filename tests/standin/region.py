@@ -140,7 +140,7 @@ def _prepare(folder: Path, addresses: dict[str, str], resolvers: list[str]) -> s
         f"address add {addresses['router']}/32 dev {packets.UP}",
         f"route add {addresses['caller']}/32 dev {packets.UP}",
         f"route add default via {addresses['caller']} dev {packets.UP} onlink",
-        *(f"route add unreachable {network}" for network in packets.NOT_PUBLIC if network not in NOT_ROUTED),
+        *(f"route add blackhole {network}" for network in packets.NOT_PUBLIC if network not in NOT_ROUTED),
         *(f"route add {address}/32 via {addresses['caller']} dev {packets.UP} onlink" for address in resolvers),
         f"route add {addresses['stranger']}/32 dev {packets.UP}",
     ]
