@@ -8,6 +8,7 @@ goes on where it was when the network comes back. A line that was cut is opened 
 from __future__ import annotations
 
 import base64
+import logging
 import socket
 import stat
 import threading
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 from fabric import Config, Connection
+from paramiko.pkey import UnknownKeyType
+from paramiko.ssh_exception import IncompatiblePeer
 
 from btgames.errors import HostError, UserError
 
@@ -31,8 +34,13 @@ PATIENCE_S = 60.0
 CONNECT_S = 10.0  # one attempt
 KEEPALIVE_S = 5  # something to be acknowledged, so that TCP notices
 RETRY_S = 0.5
+_SSH_PORT = 22
 CHANNELS = 8
 """Of one connection: sshd allows 10 sessions by default (MaxSessions)."""
+
+
+# Else Python shows what a thread of paramiko's has to say of a connection that failed, with its traceback.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Line:
@@ -57,13 +65,16 @@ class Line:
         if key is not None:
             _check_key(key)
         channel = self.channel("true" if self.remote.user == "root" else "sudo -n true", patience_s)
+        who = f"{self.remote.name}: {self.remote.user}@{self.remote.address}"
         with channel:
             channel.settimeout(CONNECT_S)
-            words = channel.makefile_stderr("rb").read().decode(errors="replace")
+            try:
+                words = channel.makefile_stderr("rb").read().decode(errors="replace")
+            except TimeoutError as error:
+                raise HostError(f"{who} lets us in, but runs no command within {CONNECT_S:g} s") from error
             if channel.recv_exit_status():
                 raise UserError(
-                    f"{self.remote.name}: {self.remote.user}@{self.remote.address} may not become root: "
-                    f"{' '.join(words.split())[:200]}\n"
+                    f"{who} may not become root: {' '.join(words.split())[:200]}\n"
                     f"let that user sudo without a password (NOPASSWD in /etc/sudoers.d), or log in as root"
                 )
 
@@ -135,9 +146,9 @@ class Line:
         client = connection.client
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         if pinned:
-            kind, _, data = remote.host_key.partition(" ")
-            name = remote.address if remote.port == 22 else f"[{remote.address}]:{remote.port}"  # noqa: PLR2004 - SSH's
-            client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, _decoded(data)))
+            key = self._pinned()
+            name = remote.address if remote.port == _SSH_PORT else f"[{remote.address}]:{remote.port}"
+            client.get_host_keys().add(name, key.get_name(), key)
         else:
             client.load_system_host_keys()
         connection.open()
@@ -149,6 +160,17 @@ class Line:
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._patience_s * 1000))
         return connection
 
+    def _pinned(self) -> paramiko.PKey:
+        """Return the host key that was given."""
+        kind, _, rest = self.remote.host_key.partition(" ")
+        try:
+            return paramiko.PKey.from_type_string(kind, base64.b64decode(rest.partition(" ")[0]))
+        except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+            raise UserError(
+                f"{self.remote.name}: {self.remote.host_key!r} is no host key: "
+                "as in /etc/ssh/ssh_host_ed25519_key.pub, whole"
+            ) from error
+
     def _refusal(self, error: Exception) -> UserError | None:
         """Return the error that waiting does not mend, if it is one, with what to do."""
         remote = self.remote
@@ -159,15 +181,18 @@ class Line:
                 f"{remote.name}: {remote.address} shows another host key than {known}; nothing was sent to it\n"
                 "somebody may sit in between, or it is another machine than it was: find out which"
             )
-        if isinstance(error, paramiko.AuthenticationException):
+        if isinstance(error, paramiko.AuthenticationException) or "No authentication methods" in str(error):
             key = f"the key {remote.key_file}" if remote.key_file else "all keys of the SSH agent and of ~/.ssh"
             return UserError(f"{who} refuses {key}\nname the user and the key that it takes")
         if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
+            port = "" if remote.port == _SSH_PORT else f"-p {remote.port} "
             return UserError(
                 f"{remote.name}: the host key of {remote.address} is not known\n"
-                f"log in once and compare it: ssh {remote.user}@{remote.address}\n"
+                f"log in once and compare it: ssh {port}{remote.user}@{remote.address}\n"
                 "or write it into the inventory, as host_key"
             )
+        if isinstance(error, IncompatiblePeer):
+            return UserError(f"{remote.name}: the SSH server of {remote.address} is too old or too new: {error}")
         if isinstance(error, socket.gaierror):
             return UserError(f"{remote.name}: no machine is called {remote.address}")
         return None
@@ -183,7 +208,7 @@ def wait_for(condition: Callable[[], bool], deadline: float, pause_s: float = RE
 
 
 def _check_key(path: Path) -> None:
-    """Refuse a private key that others may read, as ssh does."""
+    """Refuse a private key that others may read, as ssh does, or that cannot be used."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -192,7 +217,12 @@ def _check_key(path: Path) -> None:
         raise UserError(f"the private key {path} is no file")
     if mode & 0o077:
         raise UserError(f"the private key {path} can be read by others ({stat.filemode(mode)})\nchmod 600 {path}")
-
-
-def _decoded(data: str) -> bytes:
-    return base64.b64decode(data.split(maxsplit=1)[0])
+    try:
+        paramiko.PKey.from_path(path)
+    except TypeError as error:  # of cryptography, which wants the passphrase
+        raise UserError(
+            f"the private key {path} has a passphrase, which nobody will be there to type\n"
+            f"ssh-add {path}, and name no key: the SSH agent's are tried then"
+        ) from error
+    except (ValueError, OSError, paramiko.SSHException, UnknownKeyType) as error:
+        raise UserError(f"the private key {path} is none that SSH knows: ed25519, ecdsa or rsa") from error
