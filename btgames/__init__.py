@@ -31,6 +31,7 @@ scenario.py, scenario_parts.py,                  a scenario and its file, all mi
 result.py, machine.py                            the race card and its facts
 payload.py, torrent.py                           a payload from its seed, its marks, its torrent
 places.py, caller.py, interrupts.py, errors.py   paths, owners, how a command ends, what a user is told
+side_by_side.py                                  several machines at once, and Ctrl-C that waits for none
 ===============================================  ======================================================================
 """
 

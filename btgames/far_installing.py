@@ -10,7 +10,7 @@ from btgames.contract import NeedsPackages
 from btgames.errors import HostError, Unsupported, UserError
 from btgames.far_workshop import FarWorkshop
 from btgames.report.figures import plain
-from btgames.testbeds.ssh import in_parallel
+from btgames.side_by_side import in_parallel
 from btgames.testbeds.station import Station
 
 if TYPE_CHECKING:

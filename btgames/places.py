@@ -20,6 +20,11 @@ CONTESTANTS = _SHIPPED / "contestants"
 SCENARIOS = _SHIPPED / "scenarios"
 
 
+def state() -> Path:
+    """Return the folder of what is kept about the user's fleets: their keys, above all; infra/keys.py has the same."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "btgames"
+
+
 def installed(home: Path | None = None) -> Path:
     """Return the folder under which each contestant has its own directory of installed things."""
     base = os.environ.get("XDG_CACHE_HOME") or (home or Path.home()) / ".cache"

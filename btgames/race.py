@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import secrets
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
+from btgames.side_by_side import in_parallel
 from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
 
@@ -183,8 +184,7 @@ def _each_ready(race: Race, workshop: Readies) -> Iterator[Racer | Unsupported]:
     if workshop.side_by_side == 1:
         yield from map(make, race.contestants)
     else:
-        with ThreadPoolExecutor(workshop.side_by_side) as pool:
-            yield from pool.map(make, race.contestants)
+        yield from in_parallel([partial(make, one) for one in race.contestants])
 
 
 def _unsupported(race: Race, one: Contestant, why: str) -> None:

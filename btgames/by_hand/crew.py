@@ -11,7 +11,7 @@ from rich.console import Console
 from btgames.errors import GamesError, HostError, UserError
 from btgames.interrupts import ended_by_signals
 from btgames.report.figures import plain
-from btgames.testbeds.ssh import in_parallel
+from btgames.side_by_side import in_parallel
 from btgames.testbeds.station import Station
 
 if TYPE_CHECKING:

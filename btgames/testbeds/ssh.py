@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import secrets
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -19,6 +18,7 @@ from btgames.arena import room_bytes
 from btgames.containment import PASSING_UIDS, Bounds, memory_bytes, passing_uid
 from btgames.errors import GamesError, TestbedError, UserError
 from btgames.far_workshop import FarWorkshop, SpreadWorkshop
+from btgames.side_by_side import in_parallel
 from btgames.testbeds import shape
 from btgames.testbeds.station import Station
 
@@ -173,14 +173,6 @@ def address_of(remote: Remote) -> str:
         return socket.gethostbyname(remote.address)
     except OSError as error:
         raise UserError(f"{remote.name}: no machine is called {remote.address}") from error
-
-
-def in_parallel(calls: Sequence[Callable[[], Any]]) -> None:
-    """Do all at once, wait for all, then raise what the first of them raised."""
-    with ThreadPoolExecutor(max_workers=max(1, len(calls))) as pool:
-        done = [pool.submit(call) for call in calls]
-    for each in done:
-        each.result()
 
 
 @contextmanager

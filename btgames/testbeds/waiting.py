@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from btgames import places
 from btgames.errors import HostError, UserError
-from btgames.hosts.line import Line, wait_for
+from btgames.hosts.line import PATIENCE_S, Line, wait_for
 from btgames.hosts.namespace import PATH
 from btgames.hosts.ssh import SshMachine
+from btgames.side_by_side import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,7 @@ READY_S = 600.0
 SIGN = "/var/lib/btgames/ready"
 LOG = "/var/log/cloud-init-output.log"
 POLL_S = 2.0
+TELL_S = 20.0  # between two lines about a machine that does not answer
 _LOG_LINES = 12
 _TELLING = ("E:", "rror", "ailed", "Traceback", "No space", "not found")
 
@@ -37,37 +40,52 @@ def wait_until_ready(machines: Sequence[Remote], notify: Notify, *, within_s: fl
     """
     Return when every machine is ready; at once where all are.
 
+    One that was ready before is given `PATIENCE_S` only: it has no reason not to answer but that it is gone.
+
     Raises:
         UserError: one refuses us, did not answer in time, or failed to set itself up: with the lines of its log.
 
     """
-    deadline = time.monotonic() + within_s
-    with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
-        waiting = [pool.submit(_wait, machine, deadline, notify) for machine in machines]
-    for each in waiting:
-        each.result()
+    in_parallel([partial(_wait, machine, within_s, notify) for machine in machines])
 
 
-def _wait(remote: Remote, deadline: float, notify: Notify) -> None:
+def _wait(remote: Remote, within_s: float, notify: Notify) -> None:
     began = time.monotonic()
+    seen = places.state() / "ready" / remote.facts.get("instance_id", "")
+    deadline = began + (min(PATIENCE_S, within_s) if seen.is_file() else within_s)
     line = Line(remote)
     try:
         machine = SshMachine(line, {"PATH": PATH})
-        try:
-            line.open(max(0.0, deadline - time.monotonic()))
-            if not machine.run(["test", "-e", SIGN], check=False).status:
-                return
+        _open(line, deadline, notify)
+        if machine.run(["test", "-e", SIGN], check=False).status:
             notify(f"{remote.name}: answers, and is still setting itself up")
             if not wait_for(lambda: _done(machine), deadline, POLL_S):
                 raise _unready(machine, "is not done")
-        except HostError as error:
-            raise UserError(f"{error}\n{_HELP.format(name=remote.name)}") from error
-        notify(f"{remote.name}: ready after {time.monotonic() - began:.0f} s")
+            notify(f"{remote.name}: ready after {time.monotonic() - began:.0f} s")
+    except HostError as error:
+        raise UserError(f"{error}\n{_HELP.format(name=remote.name)}") from error
     finally:
         line.close()
+    if remote.facts.get("instance_id"):
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        seen.touch()
 
 
-_HELP = "./inv hosts tells its state; ./inv replace {name} makes a pristine one"
+def _open(line: Line, deadline: float, notify: Notify) -> None:
+    """Connect, saying now and then that a machine does not answer yet."""
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            line.open(max(0.0, min(TELL_S, left)))
+        except HostError:
+            if left <= TELL_S:
+                raise
+            notify(f"{line.remote.name}: does not answer; waiting up to {left - TELL_S:.0f} s more")
+        else:
+            return
+
+
+_HELP = f"{places.COMMAND} hosts tells its state; {places.COMMAND} replace {{name}} makes a pristine one"
 
 
 def _done(machine: SshMachine) -> bool:
