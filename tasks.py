@@ -319,7 +319,7 @@ def scenarios(_: Context) -> int:
 @command(
     name="test",
     help={
-        "suite": "all, unit, testbed, or the name of a module under test",
+        "suite": "all, unit, testbed, cloud, or the name of a module under test",
         "k": "only tests whose names match this expression of pytest's",
     },
 )
