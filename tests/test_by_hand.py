@@ -23,7 +23,7 @@ from standin.machines import Region
 
 from btgames import torrent
 from btgames.agents import bencode
-from btgames.by_hand import crew, download, seed, torrent_file, tracker
+from btgames.by_hand import crew, download, seed, torrent_file, tracker, upload
 from btgames.by_hand.log import Log
 from btgames.by_hand.unit import Unit
 from btgames.errors import UserError
@@ -206,7 +206,7 @@ def test_only_a_fleet_is_opened(tmp_path: Path) -> None:
 @given(st.integers(1, 1 << 36))
 def test_pieces_are_neither_many_nor_tiny(count: int) -> None:
     """A power of two from 32 KiB to 16 MiB, a thousand pieces or so where that can be."""
-    piece = seed.piece_size_for(count)
+    piece = upload.piece_size_for(count)
     assert piece & (piece - 1) == 0
     assert 1 << 15 <= piece <= 1 << 24
     if piece < 1 << 24:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import shlex
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from btgames import places, torrent
 from btgames.by_hand import tracker
 from btgames.by_hand.crew import failed, reached, say, the
 from btgames.by_hand.unit import Unit
+from btgames.by_hand.upload import SEND_S, upload
 from btgames.errors import GamesError, HostError, UserError
 from btgames.hosts import Agent
 from btgames.report.figures import size
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
 UNIT = "btgames-seeder"
 FOLDER = f"{CACHE}/seeded"
-SEND_S = 60.0  # that a connection may stand still
-TELL_S = 5.0  # between two lines that say how far an upload is
-LEAST_PIECE, MOST_PIECE = 1 << 15, 1 << 24
-PIECES = 1024
 
 
 def command(*, file: str | None, torrent: str, reach_me: bool, stop: bool, wish: Wish) -> int:
@@ -100,7 +95,7 @@ def _readable(path: Path) -> Path:
 def _seeded(station: Station, python: str, path: Path, trackers: list[str]) -> Torrent:
     """Have a file seeded, in the place of what was seeded before; return its torrent, as it is kept here."""
     end(station)
-    sent, piece_size, pieces = _upload(station, path, f"{FOLDER}/file/{path.name}")
+    sent, piece_size, pieces = upload(station, path, f"{FOLDER}/file/{path.name}")
     layout = [(path.name, sent)]
     # The seeder goes by the private address; a torrent's trackers are no part of its info hash.
     station.machine.put(torrent.make(trackers[-1:], layout, piece_size, pieces).data, f"{FOLDER}/torrent")
@@ -108,42 +103,6 @@ def _seeded(station: Station, python: str, path: Path, trackers: list[str]) -> T
     argv = [python, "-m", "btgames.agents.seed_file", *where, "--folder", f"{FOLDER}/file"]
     Unit(station, UNIT).start([*argv, "--torrent", f"{FOLDER}/torrent"], writable=FOLDER)
     return torrent.make(trackers, layout, piece_size, pieces)
-
-
-def piece_size_for(count: int) -> int:
-    """Return a piece size for so many bytes: the least power of two that makes about a thousand pieces at most."""
-    wanted = LEAST_PIECE
-    while wanted * PIECES < count and wanted < MOST_PIECE:
-        wanted *= 2
-    return wanted
-
-
-def _upload(station: Station, path: Path, to: str) -> tuple[int, int, bytes]:
-    """Send a file; return the bytes that were sent, the size of pieces, and their SHA-1s: of what was sent."""
-    machine, digests, sent = station.machine, [], 0
-    total = path.stat().st_size
-    piece_size = piece_size_for(total)
-    told = time.monotonic()
-    process = machine.start(["sh", "-c", 'umask 077 && mkdir -p -- "$(dirname -- "$1")" && cat > "$1"', "sh", to])
-    try:
-        with path.open("rb") as file:
-            while data := file.read(piece_size):
-                digests.append(hashlib.sha1(data, usedforsecurity=False).digest())
-                process.send(data, SEND_S)
-                sent += len(data)
-                if time.monotonic() - told >= TELL_S:
-                    told = time.monotonic()
-                    say(f"{station.remote.name}: {size(sent)} of {size(total)} sent")
-        status = process.stop(grace_s=SEND_S)
-    except OSError as error:
-        process.stop(grace_s=0)
-        raise HostError(f"{machine.name}: {path.name} was not sent: {process.last_words() or error}") from error
-    except BaseException:  # Ctrl-C, say
-        process.stop(grace_s=0)
-        raise
-    if status or not sent:
-        raise HostError(f"{machine.name}: {path.name} was not sent: {process.last_words() or 'it is empty by now'}")
-    return sent, piece_size, b"".join(digests)
 
 
 def _wait_until_known(station: Station, made: Torrent, seeder: tuple[str, int]) -> None:
