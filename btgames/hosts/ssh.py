@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from btgames.errors import HostError, HostLostError
+from btgames.errors import GamesError, HostLostError
 from btgames.hosts import Finished, failure, last_lines
 from btgames.hosts.namespace import PATH
 
@@ -24,11 +25,13 @@ _CHUNK_BYTES = 65_536
 _STDERR_TAIL_BYTES = 4_096
 _LOOK_S = 0.1  # between two looks at a stderr that nobody waits for
 _KILL_S = 5.0
+_ENDS_S = 0.1  # from a connection's telling its channels that it ends until it has ended
 _SIGNALLED = 128  # of a shell's exit status: what is above is the number of a signal
 _MOST_SIGNALS = 64
 
-# The first line of stderr is the process group's number, by which all of it can be killed.
-_LEADER = 'echo $$ >&2; "$@"; exit $?'
+# A line of stderr tells the process group's number, by which all of it can be killed; sudo's own words may come before.
+_LEADER = 'echo "btgames group $$" >&2; "$@"; exit $?'
+_GROUP = re.compile(rb"^btgames group ([0-9]+)\n", re.MULTILINE)
 
 
 class SshMachine:
@@ -72,6 +75,8 @@ class SshMachine:
             process.stop(grace_s=0)
             raise
         status = process.stop(grace_s=0 if out is None else timeout_s)
+        if process.lost:
+            raise process.loss()
         if out is None:
             raise failure(self.name, argv, f"was killed after {timeout_s:g} s", process.tail)
         if check and status:
@@ -91,7 +96,8 @@ class SshMachine:
     def kill(self, group: int) -> None:
         """Kill a process group there, if the machine can be reached."""
         sudo = "" if self.line.remote.user == "root" else "sudo -n -- "
-        channel = self.line.channel(f"{sudo}sh -c 'kill -KILL -- -{group}'", 0.0)
+        # Not "-- -GROUP", which Debian's sh does not understand.
+        channel = self.line.channel(f"{sudo}sh -c 'kill -KILL -{group}'", 0.0)
         with channel:
             channel.settimeout(_KILL_S)
             channel.makefile_stderr("rb").read()
@@ -146,6 +152,8 @@ class SshProcess:
         self._group: int | None = None
         self._stderr = b""
         self._status: int | None = None
+        self._stopped = False
+        self._was_lost = False  # when it was stopped
 
     @property
     def tail(self) -> bytes:
@@ -153,13 +161,32 @@ class SshProcess:
         self._take_stderr()
         return self._stderr
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection broke before it was known how the process ended."""
+        channel = self._channel
+        if self._stopped or not channel.closed or channel.exit_status >= 0:
+            return self._was_lost
+        # Where a machine ends a session properly, the end of stdout comes first; or the connection ends right now.
+        if channel.eof_received:
+            channel.get_transport().join(_ENDS_S)
+        return not (channel.eof_received and channel.get_transport().is_active())
+
+    def loss(self) -> HostLostError:
+        """Return the error of a connection that broke."""
+        return HostLostError(f"{self._machine.name}: the connection broke")
+
     def send(self, data: bytes, timeout_s: float) -> None:
         """Write to its stdin. Raises OSError when it no longer reads, TimeoutError when it does not read in time."""
-        if self._channel.closed:
-            self._see_whether_lost()
-            raise BrokenPipeError("ended")
         self._channel.settimeout(timeout_s)
-        self._channel.sendall(data)
+        try:
+            self._channel.sendall(data)
+        except EOFError as error:  # nothing can be sent any more
+            raise self.loss() from error
+        except OSError as error:
+            if self.lost:
+                raise self.loss() from error
+            raise
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Return the next line of its stdout with its newline; None when none came in time, b"" when stdout ended."""
@@ -177,7 +204,7 @@ class SshProcess:
     def communicate(self, data: bytes, timeout_s: float) -> bytes | None:
         """Give it all of its stdin and return all of its stdout; None when it has not ended that within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        writer = threading.Thread(target=self._write, args=(data, timeout_s), daemon=True)
+        writer = threading.Thread(target=self._write, args=(data, deadline), daemon=True)
         writer.start()
         chunks = []
         while chunk := self._chunk(deadline):
@@ -194,22 +221,26 @@ class SshProcess:
 
     def wait(self, timeout_s: float) -> int | None:
         """Wait until it ends and return its exit status, or None when it still runs after `timeout_s`."""
-        if self._status is None:
-            self._channel.status_event.wait(timeout_s)
-        return self.poll()
+        deadline = time.monotonic() + timeout_s
+        while self.poll() is None and (left := deadline - time.monotonic()) > 0:
+            self._channel.status_event.wait(min(_LOOK_S, left))
+            self._take_stderr()  # it may wait for that
+        return self._status
 
     def stop(self, grace_s: float = 1.0) -> int:
         """End its stdin, then, after `grace_s`, kill it; return its exit status. Fine to call again."""
         if self._status is not None and self._channel.closed:
             return self._status
-        with contextlib.suppress(OSError):  # closed already
+        with contextlib.suppress(OSError, EOFError):  # closed already
             self._channel.shutdown_write()
         status = self.wait(grace_s)
         self._take_stderr()
         if status is None:
             self._kill()
             status = self.wait(_KILL_S)
-        self._channel.close()
+        self._was_lost, self._stopped = self.lost, True
+        with contextlib.suppress(EOFError):  # the same
+            self._channel.close()
         self._status = -1 if status is None else status
         return self._status
 
@@ -229,32 +260,31 @@ class SshProcess:
                 if left <= 0:
                     return None
                 continue
-            if not chunk:
-                self._see_whether_lost()
+            if not chunk and self.lost:
+                raise self.loss()
             return chunk
 
-    def _write(self, data: bytes, timeout_s: float) -> None:
-        self._channel.settimeout(timeout_s)
-        with contextlib.suppress(OSError):  # it does not read: its status tells why
-            self._channel.sendall(data)
+    def _write(self, data: bytes, deadline: float) -> None:
+        at = 0
+        with contextlib.suppress(OSError, EOFError):  # it does not read: its status tells why
+            while at < len(data) and time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError):  # the reader's: a channel has one for both directions
+                    sent = self._channel.send(data[at : at + _CHUNK_BYTES])
+                    if not sent:  # it was stopped
+                        return
+                    at += sent
             self._channel.shutdown_write()
-
-    def _see_whether_lost(self) -> None:
-        if not self._channel.get_transport().is_active() and self._channel.exit_status < 0:
-            raise HostLostError(f"{self._machine.name}: the connection broke")
 
     def _take_stderr(self) -> None:
         while self._channel.recv_stderr_ready():
             self._stderr += self._channel.recv_stderr(_CHUNK_BYTES)
-            if self._group is None and b"\n" in self._stderr:
-                first, _, rest = self._stderr.partition(b"\n")
-                if first.isdigit():
-                    self._group, self._stderr = int(first), rest
-        if self._group is not None:
+            if self._group is None and (found := _GROUP.search(self._stderr)):
+                self._group = int(found[1])
+                self._stderr = self._stderr[: found.start()] + self._stderr[found.end() :]
             self._stderr = self._stderr[-_STDERR_TAIL_BYTES:]
 
     def _kill(self) -> None:
         if self._group is None:
             return
-        with contextlib.suppress(HostError):  # a machine that is gone has ended it
+        with contextlib.suppress(GamesError, OSError, EOFError):  # a machine that is gone has ended it
             self._machine.kill(self._group)
