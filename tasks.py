@@ -216,12 +216,18 @@ def replace(_: Context, *, machine: str, stack: str | None = None) -> int:
     return up.replace(stack=stack, machine=machine)
 
 
-@command(help={"region": "AWS's region; the default are those of the stacks, and your own", "yes": "end them unasked"})
-def leftovers(_: Context, *, region: str | None = None, yes: bool = False) -> int:
+@command(
+    help={
+        "region": "AWS's region; the default are those of the stacks, and your own",
+        "yes": "end them unasked",
+        "living": "what still has time to live, too: it may be a colleague's",
+    }
+)
+def leftovers(_: Context, *, region: str | None = None, yes: bool = False, living: bool = False) -> int:
     """Find what no stack owns any more in your AWS account, and offer to end it."""
     from btgames.cloud import leftovers
 
-    return leftovers.command(region=region, yes=yes)
+    return leftovers.command(region=region, yes=yes, living=living)
 
 
 @command(iterable=["host"], help={"stop": "end it", **WHERE})

@@ -131,12 +131,12 @@ def test_found(ec2: Any) -> None:
 def test_ended(ec2: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything is ended, in the order in which AWS lets go of it, and nothing is left."""
     fleet(ec2)
-    assert leftovers.command(region=None, yes=True) == 0
+    assert leftovers.command(region=None, yes=True, living=True) == 0
     assert strays.strays(REGION) == []
     out = capsys.readouterr().out
     assert f"{REGION}: instance i-" in out
     assert "client-1: stack old of me is gone, its time is over" in out
-    assert leftovers.command(region=None, yes=True) == 0
+    assert leftovers.command(region=None, yes=True, living=True) == 0
     assert capsys.readouterr().out == "Nothing is left over in us-east-1; 0 things there belong to stacks\n"
 
 
@@ -144,27 +144,38 @@ def test_owned(ec2: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """What the state of a stack knows is not touched, whatever the time; what it has lost sight of is left over."""
     made = fleet(ec2, stack="dev", expires_at=LATER)
     known(monkeypatch, "dev", list(made.values()))
-    assert leftovers.command(region=None, yes=True) == 0
+    assert leftovers.command(region=None, yes=True, living=True) == 0
     assert "9 things there belong to stacks" in capsys.readouterr().out
     known(monkeypatch, "dev", [each for kind, each in made.items() if kind != "volume"])
-    assert leftovers.command(region=None, yes=True) == 0
+    assert leftovers.command(region=None, yes=True, living=True) == 0
     assert f"volume {made['volume']} client-1: stack dev does not know it" in capsys.readouterr().out
+
+
+def test_what_may_be_a_colleagues(
+    ec2: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fleet with time to live is listed, but --yes alone ends nothing of it: its stack's name may be anybody's."""
+    made = fleet(ec2, stack="dev", expires_at=LATER)
+    known(monkeypatch, "dev", [])
+    assert leftovers.command(region=None, yes=True, living=False) == 0
+    assert {stray.id for stray in strays.strays(REGION)} == set(made.values())
+    assert "9 of these still have time to live, and may be a colleague's" in capsys.readouterr().out
 
 
 def test_regions(ec2: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The regions of the stacks are looked into, and one's own; or the one that is named."""
     assert ec2
     known(monkeypatch, "dev", [], region="eu-west-1")
-    leftovers.command(region=None, yes=False)
+    leftovers.command(region=None, yes=False, living=False)
     assert "Nothing is left over in eu-west-1, us-east-1;" in capsys.readouterr().out
-    leftovers.command(region="eu-north-1", yes=False)
+    leftovers.command(region="eu-north-1", yes=False, living=False)
     assert "Nothing is left over in eu-north-1;" in capsys.readouterr().out
 
 
 def test_unasked(ec2: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the user's word things are listed only."""
     fleet(ec2)
-    assert leftovers.command(region=None, yes=False) == 0
+    assert leftovers.command(region=None, yes=False, living=False) == 0
     assert capsys.readouterr().out.endswith("./inv leftovers --yes ends them\n")
     assert len(strays.strays(REGION)) == 9
 
@@ -210,4 +221,4 @@ def test_unreachable(ec2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(strays, "_client", client)
     with pytest.raises(UserError, match="cannot be reached from this computer"):
-        leftovers.command(region=None, yes=False)
+        leftovers.command(region=None, yes=False, living=False)

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "us-east-1"  # infra/config.py's
 
 
-def command(*, region: str | None, yes: bool) -> int:
+def command(*, region: str | None, yes: bool, living: bool) -> int:
     """
     List what no stack owns any more, and end it if the user agrees; return 0.
+
+    What still has time to live is ended with `living` only: it may be somebody else's fleet in the same account, of a
+    stack that has even the same name as one of ours.
 
     Raises:
         UserError: AWS cannot be asked.
@@ -39,9 +42,14 @@ def command(*, region: str | None, yes: bool) -> int:
         return 0
     for stray, why in left:
         print(f"{stray.region}: {stray.words}: {why}")
-    if not yes and not _agreed(len(left)):
-        return 0
-    end([stray for stray, _ in left], lambda line: print(f"  {line}", flush=True))
+    ending = [stray for stray, _ in left if living or not lives(stray, now)]
+    if len(ending) < len(left):
+        print(
+            f"{len(left) - len(ending)} of these still have time to live, and may be a colleague's; "
+            f"{places.COMMAND} leftovers --living offers to end these, too"
+        )
+    if ending and (yes or _agreed(len(ending))):
+        end(ending, lambda line: print(f"  {line}", flush=True))
     return 0
 
 
@@ -60,13 +68,18 @@ def reason(stray: Stray, owned: Mapping[str, set[str]], now: dt.datetime) -> str
         return ""
     if stack in owned:
         return f"stack {stack} does not know it"
-    ends = stray.tags.get("expires_at", "")
-    try:
-        lives = dt.datetime.fromisoformat(ends) > now
-    except ValueError:
-        lives = False
     whose = f"stack {stack or '?'} of {stray.tags.get('owner', '?')}"
-    return f"{whose} is none of yours here; it lives until {ends}" if lives else f"{whose} is gone, its time is over"
+    if lives(stray, now):
+        return f"{whose} is none of yours here; it lives until {stray.tags['expires_at']}"
+    return f"{whose} is gone, its time is over"
+
+
+def lives(stray: Stray, now: dt.datetime) -> bool:
+    """Tell whether a thing's time is not over yet."""
+    try:
+        return dt.datetime.fromisoformat(stray.tags.get("expires_at", "")) > now
+    except ValueError:
+        return False
 
 
 def _stacks() -> tuple[dict[str, set[str]], set[str]]:
