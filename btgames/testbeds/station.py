@@ -6,6 +6,7 @@ What is left on it when the race is over lies under `CACHE`: our programs, conte
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import btgames
 from btgames import opentracker
-from btgames.errors import HostError, TestbedError, UserError
+from btgames.errors import HostError, HostLostError, TestbedError, UserError
 from btgames.hosts import Agent
 from btgames.hosts.line import PATIENCE_S, Line
 from btgames.hosts.namespace import PATH, NamespaceHost
@@ -40,6 +41,13 @@ Seconds that a tenant may take to move in, an earlier one of the same race havin
 _PACKAGE = Path(btgames.__file__).resolve().parent
 _LEAST_PYTHON = (3, 11)
 _SOURCE_BYTES = 1 << 30  # of a contestant's source directory
+# Beside the folder first: one that is there is whole. Another race may have been quicker.
+_UNPACK = (
+    "sh",
+    "-c",
+    'mkdir -p "$1.$$" && tar -xz -C "$1.$$" && { mv -T "$1.$$" "$1" || { rm -rf "$1.$$"; test -d "$1"; }; }',
+    "unpack",
+)
 
 
 class Station:
@@ -77,14 +85,7 @@ class Station:
         self.line.open(patience_s)
         machine = self.machine
         if machine.run(["test", "-d", self._code], check=False).status:
-            unpack = [
-                "sh",
-                "-c",
-                'mkdir -p "$1.part" && tar -xz -C "$1.part" && mv -T "$1.part" "$1"',
-                "unpack",
-                self._code,
-            ]
-            machine.run(unpack, input=self._archive, timeout_s=120.0)
+            machine.run([*_UNPACK, self._code], input=self._archive, timeout_s=120.0)
         asked = machine.run([machine.python, "-m", "btgames.machine"], check=False)
         if asked.status:
             words = asked.err.decode(errors="replace").strip().splitlines()
@@ -101,7 +102,7 @@ class Station:
 
     def has(self, program: str) -> bool:
         """Tell whether a program is installed there."""
-        return self.machine.run(["which", program], check=False).status == 0
+        return self.machine.run(["sh", "-c", 'command -v "$1"', "sh", program], check=False).status == 0
 
     def libtorrent(self, notify: Callable[[str], None]) -> str:
         """Return an interpreter there that has the seeder's libtorrent, of our version; install it where it is not."""
@@ -120,6 +121,8 @@ class Station:
     def _needing(self, argv: Sequence[str], what: str, timeout_s: float) -> None:
         try:
             self.machine.run(argv, timeout_s=timeout_s)
+        except HostLostError:
+            raise
         except HostError as error:
             raise UserError(f"{error}\n{self.remote.name} needs {what}") from error
 
@@ -152,8 +155,7 @@ class Station:
     def _sent(self, kind: str, archive: bytes) -> str:
         folder = f"{CACHE}/{kind}/{hashlib.sha256(archive).hexdigest()[:16]}"
         if self.machine.run(["test", "-d", folder], check=False).status:
-            unpack = 'mkdir -p "$1.part" && tar -x -C "$1.part" && mv -T "$1.part" "$1"'
-            self.machine.run(["sh", "-c", unpack, "unpack", folder], input=archive, timeout_s=600.0)
+            self.machine.run([*_UNPACK, folder], input=archive, timeout_s=600.0)
         return folder
 
     def move_in(self, order: dict[str, Any]) -> None:
@@ -205,12 +207,12 @@ class Station:
 def _code() -> tuple[str, bytes]:
     """Return where our programs lie on a machine, by what they are, and the archive to be unpacked there."""
     files = [path for path in sorted(_PACKAGE.rglob("*.py")) if "packed" not in path.relative_to(_PACKAGE).parts]
-    archive = _tar(((path, f"btgames/{path.relative_to(_PACKAGE)}") for path in files), mode="w:gz")
+    archive = _tar((path, f"btgames/{path.relative_to(_PACKAGE)}") for path in files)
     content = hashlib.sha256(b"".join(bytes(path.relative_to(_PACKAGE)) + path.read_bytes() for path in files))
     return f"{CACHE}/code/{content.hexdigest()[:16]}", archive
 
 
-def _tar(files: Iterable[tuple[Path, str]], mode: str = "w") -> bytes:
+def _tar(files: Iterable[tuple[Path, str]]) -> bytes:
     """Return an archive of these files under these names; theirs are modes and times, nobody's are owners."""
 
     def anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -219,7 +221,7 @@ def _tar(files: Iterable[tuple[Path, str]], mode: str = "w") -> bytes:
         return info
 
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload] # mode is a str
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for path, name in files:
             archive.add(path, name, recursive=False, filter=anonymous)
-    return out.getvalue()
+    return gzip.compress(out.getvalue(), mtime=0)  # the same for the same files
