@@ -172,7 +172,10 @@ def address_of(remote: Remote) -> str:
     try:
         return socket.gethostbyname(remote.address)
     except OSError as error:
-        raise UserError(f"{remote.name}: no machine is called {remote.address}") from error
+        raise UserError(
+            f"{remote.name}: no machine is called {remote.address}; where that is a name of ~/.ssh/config, "
+            "private_address says where the other machines reach it"
+        ) from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from btgames import places
 from btgames.errors import UserError, nearest
+from btgames.strict_yaml import shown
 from btgames.testbeds import inventory
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def machines_of(wish: Wish, notify: Callable[[str], None]) -> Machines | None:
         UserError: there is no such testbed, or its fleet has expired, is not whole or does not answer: what to do.
 
     """
+    _check(wish)
     if wish.hosts or wish.testbed not in _NAMES:
         name, remotes = _inventory(wish)
         notify(f"Testbed: {name}, {len(remotes)} machine{'' if len(remotes) == 1 else 's'} over SSH")
@@ -87,16 +89,34 @@ def needed(wish: Wish, notify: Callable[[str], None], task: str) -> Machines:
     return machines
 
 
+def _check(wish: Wish) -> None:
+    """Refuse options of which one would be of no effect."""
+    if wish.key is not None and not wish.hosts:
+        raise UserError("--key is for machines named by --host; an inventory's file and a fleet name their own keys")
+    if wish.hosts and wish.testbed != "auto":
+        raise UserError(f"--testbed {shlex.quote(wish.testbed)} and --host: one or the other says where")
+    if wish.stack is not None and (wish.hosts or wish.testbed not in {"auto", "cloud"}):
+        other = "--host" if wish.hosts else f"--testbed {shlex.quote(wish.testbed)}"
+        raise UserError(f"--stack {shlex.quote(wish.stack)} and {other}: one or the other says where")
+
+
 def _inventory(wish: Wish) -> tuple[str, list[Remote]]:
     if wish.hosts:
         return "hosts of the command line", inventory.from_words(wish.hosts, wish.key)
     path = Path(wish.testbed)
-    if not path.exists() and "/" not in wish.testbed and not path.suffix:
+    if "/" not in wish.testbed and not path.suffix and not _exists(path):
         raise UserError(
-            f"--testbed {wish.testbed!r}: no such testbed{nearest(wish.testbed, _NAMES)}\n"
+            f"--testbed {shown(wish.testbed)!r}: no such testbed{nearest(wish.testbed, _NAMES)}\n"
             f"known: {', '.join(_NAMES)}, or the file of an inventory"
         )
     return path.stem, inventory.load(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _fleet(wish: Wish) -> Fleet | None:
