@@ -184,8 +184,8 @@ def test_an_up_that_was_interrupted(cloud: Cloud) -> None:
     with cloud.start("up", "--yes") as up:
         until(lambda: len(cloud.running()) == 2, "the other two machines were not made")
         up.send_signal(signal.SIGINT)
-        until(lambda: up.poll() is not None or not cloud.fail(), "it did not end")
-        up.communicate(timeout=60)
+        cloud.fail()  # the machine that is being made is finished
+        up.communicate(timeout=120)
     assert up.returncode != 0
     made = set(cloud.running())
     cloud.well("up", "--yes")

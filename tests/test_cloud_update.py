@@ -66,7 +66,10 @@ def test_interrupted() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         update.destroy(opened(FakeStack(done=[step("delete", INSTANCE, "tracker")])), interrupt)
-    assert lines[-1] == "interrupted; ./inv up goes on with it, ./inv down ends what there is"
+    assert lines[-2:] == [
+        "interrupted; the engine finishes what it has begun",
+        "./inv up goes on with it, ./inv down ends what there is",
+    ]
 
 
 def test_urn() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
+import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from btgames import places
 from btgames.cloud import engine
 from btgames.cloud.trouble import explain
+from btgames.hosts.process import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +25,14 @@ if TYPE_CHECKING:
     from pulumi.automation import Stack
     from pulumi.automation.events import DiagnosticEvent, EngineEvent, StepEventMetadata
 
+    from btgames.hosts.process import Entry
+
     Notify = Callable[[str], None]
+
+STOP_S = 120.0
+"""How long an engine that was interrupted may take to finish what it has begun: a machine that is being made, say."""
+
+_LOOK_S = 0.1
 
 DONE = {  # the engine's word for a step -> ours; the others change nothing that is worth a line
     "create": "made",
@@ -120,8 +134,36 @@ def _told(stack: Stack, watched: Watched) -> Iterator[None]:
     except CommandError as error:
         raise explain("\n".join(watched.errors) or str(error), stack.name) from error
     except KeyboardInterrupt:
-        watched.made(f"interrupted; {places.COMMAND} up goes on with it, {places.COMMAND} down ends what there is")
+        watched.made("interrupted; the engine finishes what it has begun")
+        stop_engine()
+        watched.made(f"{places.COMMAND} up goes on with it, {places.COMMAND} down ends what there is")
         raise
+
+
+def stop_engine(within_s: float = STOP_S) -> None:
+    """
+    Have the engine, a child of this process, stop in order, and wait for its end: it holds the lock of the stack.
+
+    Ctrl-C at a terminal has reached it already; a second one would have it stop at once, in the middle of things.
+    """
+    deadline = time.monotonic() + within_s
+    told = sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    while engines := [each.pid for each in processes() if each.parent == os.getpid() and _is_engine(each)]:
+        for pid in engines if not told else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        told = True
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_LOOK_S)
+
+
+def _is_engine(entry: Entry) -> bool:
+    try:
+        name = Path(f"/proc/{entry.pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:  # ended meanwhile
+        return False
+    return entry.state != "Z" and name.startswith("pulumi")
 
 
 def urn(stack: str, role: str, name: str) -> str:
