@@ -82,7 +82,7 @@ def rig() -> Rig:
     return Rig(region, folder, machines["good"], machines["broken"], tuple(notes), str(refused.value))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machine() -> Iterator[SshMachine]:
     """Give the good machine, as a user who may sudo reaches it."""
     line = Line(rig().good)

@@ -313,15 +313,15 @@ class TestMachine:
         """A network that is away for less than patience costs time, and no connection."""
         with opened(rig().good) as line:
             before = line._connections[0][0]
-            rig().region.cut("good", 1.5)
+            rig().region.cut("good", 0.8)
             assert ask(line, "echo still") == "still\n"
             assert line._connections[0][0] is before
 
     def test_a_long_silence_is_noticed(self) -> None:
         """When nothing has been acknowledged for as long as patience, the line is given up; it can be opened again."""
-        with opened(rig().good, patience_s=2.0) as line:
+        with opened(rig().good, patience_s=1.0) as line:
             with line.channel("cat") as channel:
-                rig().region.cut("good", 5.0)
+                rig().region.cut("good", 3.0)
                 began = time.monotonic()
                 channel.sendall(b"are you there?\n")
                 assert channel.recv_exit_status() == -1

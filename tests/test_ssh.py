@@ -264,10 +264,10 @@ def test_a_command_whose_sshd_is_killed_is_lost() -> None:
 
 def test_a_machine_that_dies_is_lost_and_then_does_not_answer(machine: SshMachine) -> None:
     """A machine without a network for longer than patience is lost; stopping what ran there raises nothing."""
-    short = SshMachine(Line(rig().good, patience_s=1.5), ENVIRONMENT)
+    short = SshMachine(Line(rig().good, patience_s=1.0), ENVIRONMENT)
     process = short.start(["sleep", "1006"])
     assert process.wait(0.5) is None
-    rig().region.cut("good", 6)
+    rig().region.cut("good", 4.5)
     process.send(b"hello?", 5)  # what TCP does not get acknowledged
     with pytest.raises(HostLostError):
         process.receive(20)
@@ -280,10 +280,10 @@ def test_a_machine_that_dies_is_lost_and_then_does_not_answer(machine: SshMachin
     machine.run(["pkill", "-x", "sleep"])
 
 
-def test_stopping_what_cannot_be_killed_raises_nothing(machine: SshMachine) -> None:
+def test_stopping_what_cannot_be_killed_raises_nothing(machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that refuses us by now has nothing of ours to be ended; the status is unknown."""
     process = machine.start(["sleep", "1007"])
     assert process.wait(0.5) is None
-    machine.line.remote = replace(machine.line.remote, host_key="ssh-ed25519 AAAA")
+    monkeypatch.setattr(machine.line, "remote", replace(machine.line.remote, host_key="ssh-ed25519 AAAA"))
     machine.line.close()
     assert process.stop(grace_s=0) == -1

@@ -34,14 +34,20 @@ ip -o link; tc qdisc show; ip rule; ip -6 rule; grep btgames /proc/self/mountinf
 """
 
 
-@pytest.fixture
-def station() -> Iterator[Station]:
+@pytest.fixture(scope="module")
+def reached() -> Iterator[Station]:
     """Give the good machine, reached."""
     made = Station(rig().good, patience_s=10)
     made.reach()
     yield made
-    made.move_out()
     made.close()
+
+
+@pytest.fixture
+def station(reached: Station) -> Iterator[Station]:
+    """Give the good machine, in which nobody lives."""
+    yield reached
+    reached.move_out()
 
 
 def order(**more: object) -> dict[str, Any]:

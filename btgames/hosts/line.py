@@ -158,6 +158,7 @@ class Line:
         transport.set_keepalive(KEEPALIVE_S)
         if isinstance(transport.sock, socket.socket):  # not where a ProxyCommand leads there
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._patience_s * 1000))
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms a command are waited away
         return connection
 
     def _pinned(self) -> paramiko.PKey:
