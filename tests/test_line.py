@@ -283,6 +283,19 @@ class TestMachine:
             ask(line, "true")
             assert len(line._connections) == 3, "there is room in one that is open"
 
+    def test_small_packets_are_not_held_back(self) -> None:
+        """A command is a few small packets each way; TCP, left alone, would wait 40 ms for more of them."""
+        with opened(rig().good) as line:
+            transport = line._connections[0][0].transport
+            assert transport
+            assert transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            took = []
+            for _ in range(9):
+                began = time.monotonic()
+                ask(line, "true")
+                took.append(time.monotonic() - began)
+            assert sorted(took)[4] < 0.03, "3 ms on a quiet machine"
+
     def test_it_is_safe_to_be_used_by_several_threads(self) -> None:
         """Commands of threads at the same time do not get into each other's way."""
         with opened(rig().good) as line:
