@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from btgames.errors import HostError
 from btgames.hosts import Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from btgames.hosts.namespace import NamespaceHost
 
 Answer: TypeAlias = "dict[str, Any] | list[dict[str, Any]] | None"
 
@@ -85,9 +87,9 @@ class FakeHost:
     processes: list[FakeProcess] = field(default_factory=list)
 
     @property
-    def within(self) -> FakeHost:
-        """Itself."""
-        return self
+    def within(self) -> NamespaceHost:
+        """Itself, which whoever is handed it takes for one."""
+        return cast("NamespaceHost", self)
 
     def run(
         self,

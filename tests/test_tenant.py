@@ -29,7 +29,8 @@ MEMORY_BYTES = 4 << 20
 DEADLINE_S = 20.0
 # What the machine is like: tenants' processes, links, qdiscs, rules, mounts of the machine's own mount namespace.
 STATE = """
-for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline; echo; done 2>/dev/null | grep -E 'b[t]games.agents|sleep 100[0]'
+ours='b[t]games.agents|sleep 100[0]'
+for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline; echo; done 2>/dev/null | grep -E "$ours"
 ip -o link; tc qdisc show; ip rule; ip -6 rule; cat /proc/self/mountinfo; ls /run | grep -v btgames.lock
 """
 LOCK = "/run/btgames.lock"

@@ -66,4 +66,4 @@ def test_silence_is_no_announce() -> None:
     cut = udp.answer(answer[8:] + struct.pack(">II", 1, 6) + INFO_HASH + bytes(61), "198.18.0.1")
     assert cut is not None
     assert cut[:4] == bytes([0, 0, 0, 3])
-    assert udp._swarm.counts().incomplete == 0
+    assert udp._swarm.scraped([INFO_HASH])[INFO_HASH].incomplete == 0

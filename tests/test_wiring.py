@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.exceptions import NetlinkError
 
-from btgames.testbeds import HostPlan, burst_bytes
-from btgames.testbeds import QUEUE_LEAST_BYTES, shape
+from btgames.testbeds import QUEUE_LEAST_BYTES, HostPlan, burst_bytes, shape
 from btgames.testbeds.wiring import WiringError, _shape, address, plan_from
 
 

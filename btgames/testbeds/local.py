@@ -89,9 +89,14 @@ class LocalTestbed:
         del host
         return containment.bounds_here(rng)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the hosts are there."""
+        return self._process is not None and self._process.poll() is None
+
     def mend(self) -> None:
         """Raise a TestbedError where the hosts are gone: with their namespaces, all that was in them is."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.alive:
             raise TestbedError("the testbed's namespaces are gone: somebody ended their first process")
 
     def check(self) -> None:
