@@ -12,7 +12,7 @@ from rich.text import Text
 
 from btgames import contestant, doctor_contestant, doctor_machine, places
 from btgames.doctor_machine import TINY
-from btgames.finding import Mark
+from btgames.finding import Finding, Mark
 from btgames.interrupts import ended_by_signals
 from btgames.progress import Show
 from btgames.report.figures import plain
@@ -20,7 +20,7 @@ from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from btgames.contestant import Contestant
     from btgames.doctor_contestant import Examination
@@ -41,20 +41,33 @@ def command(*, contestants: Sequence[str], wish: Wish = ANY) -> int:
     with ended_by_signals():
         if contestants:
             return _contestants(contestant.load(contestants, places.CONTESTANTS), wish, console)
-        return _machine(console)
+        return _judge(doctor_machine.examine() if wish == ANY else _far(wish, console), wish, console)
 
 
-def _machine(console: Console) -> int:
+def _judge(findings: Iterator[Finding], wish: Wish, console: Console) -> int:
     bad = []
-    for finding in doctor_machine.examine():
+    for finding in findings:
         finding.tell(console)
         if finding.mark is Mark.NOT_OK:
             bad.append(finding.subject)
+    where = "here" if wish == ANY else "there"
     if bad:
-        console.print(f"\nA race cannot run here as it should: {', '.join(bad)}.")
+        console.print(f"\nA race cannot run {where} as it should: {', '.join(bad)}.")
         return 1
-    console.print(f"\nA race can run here: {places.COMMAND} race")
+    console.print(f"\nA race can run {where}: {places.COMMAND} race{wish.options}")
     return 0
+
+
+def _far(wish: Wish, console: Console) -> Iterator[Finding]:
+    """Examine the testbed that is named: its machines are reached, furnished and moved into, the swarm answers."""
+    with testbed_for(TINY, wish, console.print) as testbed:
+        facts = testbed.machine([])
+        system = "distribution", "kernel", "architecture", "python"
+        yield Finding(Mark.OK, "client", ", ".join(str(facts[name]) for name in system))
+        with testbed:
+            words = ", ".join(f"{name} {host.address}" for name, host in testbed.hosts.items())
+            yield Finding(Mark.OK, "hosts", words)
+            yield doctor_machine.swarm(testbed)
 
 
 def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -> int:

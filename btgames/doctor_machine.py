@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from btgames.hosts.namespace import NamespaceHost
+    from btgames.testbeds import Testbed
 
 LINK_MBIT = 100.0
 """Of the probed link: enough to need a shaper that works, little enough for a machine that is busy."""
@@ -150,7 +151,7 @@ def _testbed() -> Iterator[Finding]:
         words = f"{len(plan)} hosts wired and shaped in {time.monotonic() - began:.2f} s"
         yield Finding(Mark.OK, "testbed", words)
         yield _links(testbed.hosts["client"], testbed.hosts["far"])
-        yield _swarm(testbed)
+        yield swarm(testbed)
         yield _cell(testbed.hosts["client"])
     finally:
         testbed.__exit__()
@@ -191,14 +192,15 @@ def links(down: float, up: float) -> Finding:
     return Finding(Mark.NOT_OK, "links", words, "the kernel's tbf does not shape as it should, or the machine is busy")
 
 
-def _swarm(testbed: LocalTestbed) -> Finding:
+def swarm(testbed: Testbed) -> Finding:
+    """Start tracker and seeders of a testbed that is up, and have them answer for a tiny payload."""
     rng = random.Random(secrets.randbits(64))  # noqa: S311 - nobody races on this payload
     began = time.monotonic()
     try:
-        with Swarm(testbed.hosts, TINY) as swarm:
+        with Swarm(testbed.hosts, TINY) as started:
             started_s = time.monotonic() - began
             began = time.monotonic()
-            with swarm.heat(swarm.prepare(TINY, rng.randbytes(16), rng)):
+            with started.heat(started.prepare(TINY, rng.randbytes(16), rng)):
                 ready_s = time.monotonic() - began
     except HostError as error:
         return Finding(Mark.NOT_OK, "swarm", str(error))

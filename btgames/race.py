@@ -99,6 +99,8 @@ def command(
     keep_in = Path(keep) if keep else None
     if keep_in is not None:
         keeping.make_ready(keep_in)
+    if card is not None:
+        CardWriter.make_room(Path(card))  # machines may take long to be reached: what is known now is told now
     console = Console(highlight=False)
     order_seed = secrets.randbits(32) if seed is None else seed
     with ExitStack() as stack:

@@ -215,18 +215,23 @@ class CardWriter:
     def __init__(self, path: Path, header: Header) -> None:
         """Create the file (and its folder); a file that exists is a UserError, never overwritten."""
         self.path = path
-        try:
-            caller.make_folder(path.parent)
-        except OSError as error:
-            raise UserError(f"{path.parent}: {error.strerror}; a race card cannot be written there") from error
+        self.make_room(path)
         try:
             self._file = path.open("xb", buffering=0)
-        except FileExistsError as error:
-            raise UserError(f"{path}: exists already; a race never overwrites a card") from error
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         caller.give(path)
         self.add(header)
+
+    @staticmethod
+    def make_room(path: Path) -> None:
+        """Make the card's folder; a UserError where that cannot be, or where the card exists already."""
+        try:
+            caller.make_folder(path.parent)
+        except OSError as error:
+            raise UserError(f"{path.parent}: {error.strerror}; a race card cannot be written there") from error
+        if os.path.lexists(path):
+            raise UserError(f"{path}: exists already; a race never overwrites a card")
 
     def add(self, record: Header | Heat) -> None:
         """

@@ -143,6 +143,17 @@ def test_one_machine_made_new(fleet: Cloud) -> None:
     assert set(fleet.running()) == others
 
 
+def test_changed_user_data_makes_new_machines(fleet: Cloud) -> None:
+    """Other hours are another moment in the user data: every machine is made anew, and answers under the same key."""
+    before = {machine["name"]: machine for machine in fleet.outputs()["machines"]}
+    out = fleet.well("up", "--yes", "--hours", "3")
+    after = {machine["name"]: machine for machine in fleet.outputs()["machines"]}
+    assert out.count("made anew instance") + out.count("made instance") == len(before)
+    assert all(after[name]["instance_id"] != before[name]["instance_id"] for name in before)
+    assert all(after[name]["host_key"] == before[name]["host_key"] for name in before)
+    assert fleet.well("ssh", "client-1", "--", "hostname").strip()
+
+
 def test_a_machine_that_died(fleet: Cloud) -> None:
     """A fleet of which a machine is gone is an error that says what to do, never a local race."""
     fleet.region.kill(fleet.machine("seeder-1")["instance_id"])
