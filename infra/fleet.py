@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import urllib.request
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import config
@@ -21,6 +22,9 @@ from user_data import USER, user_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from keys import KeyPair
 
 PROJECT = "btgames"
 IMAGE = "/aws/service/debian/release/12/latest"
@@ -31,6 +35,15 @@ def own_address() -> str:
     """Return the IPv4 address that AWS sees this computer at."""
     with urllib.request.urlopen(ASKED, timeout=10) as answer:
         return str(ipaddress.IPv4Address(answer.read(64).decode().strip()))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What does not change until the stack ends, however often its program runs."""
+
+    created_at: pulumi.Output[str]
+    expires_at: pulumi.Output[str]
+    public_key: pulumi.Output[str]
 
 
 def assemble(ask: Callable[[], str] = own_address) -> None:
@@ -53,43 +66,22 @@ def assemble(ask: Callable[[], str] = own_address) -> None:
         raise pulumi.RunError(str(error)) from error
     _warn(places, {"ssh_cidr": ssh_cidr, "reach_me": settings.reach_me})
 
-    created_at = kept("created-at", dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-    expires_at = created_at.apply(lambda moment: _expiry(moment, settings.hours))
-    public_key = kept("key", key.public).apply(lambda public: _same(public, key.public, str(path)))
-    aws = Provider(
-        "aws",
-        region=settings.region,
-        default_tags=DefaultTags(
-            tags={
-                "project": PROJECT,
-                "stack": pulumi.get_stack(),
-                "owner": pulumi.get_organization(),
-                "expires_at": expires_at,
-            }
-        ),
-    )
+    fixed = _fixed(key, path, settings.hours)
+    aws = _provider(settings.region, fixed.expires_at)
     ours = pulumi.ResourceOptions(provider=aws)
-    architectures = {place.instance_type: instance_types.architecture(place.instance_type) for place in places}
-    images = {each: image(each, settings.region, aws) for each in sorted({*architectures.values()})}
+    architectures = sorted({instance_types.architecture(place.instance_type) for place in places})
+    images = {each: image(each, settings.region, aws) for each in architectures}
 
     name = f"{PROJECT}-{pulumi.get_stack()}"
     network = Network(name, NetworkArgs(ssh_cidr, settings.reach_me, settings.zone), ours)
-    key_pair = ec2.KeyPair(name, public_key=public_key, opts=ours)
+    key_pair = ec2.KeyPair(name, public_key=fixed.public_key, opts=ours)
     group = placement_group(name, places, ours)
 
     def machine(place: Place) -> Machine:
-        text = pulumi.Output.all(public_key, expires_at).apply(
-            lambda known: user_data(
-                role=place.role,
-                authorized_key=known[0],
-                host_key=key.derived(place.name),
-                expires_at=dt.datetime.fromisoformat(known[1]),
-            )
-        )
         args = MachineArgs(
             place=place,
-            image_id=images[architectures[place.instance_type]],
-            user_data=text,
+            image_id=images[instance_types.architecture(place.instance_type)],
+            user_data=_told(place, key, fixed),
             key_name=key_pair.key_name,
             subnet_id=network.subnet_id,
             security_group_id=network.security_group_id,
@@ -101,35 +93,18 @@ def assemble(ask: Callable[[], str] = own_address) -> None:
     machines = [(place, machine(place)) for place in places]
 
     prices = price_list()
-    cost = estimate(
-        [place.instance_type for place in places],
-        region=settings.region,
-        hours=settings.hours,
-        spot=settings.spot,
-        prices=prices,
-    )
+    types = [place.instance_type for place in places]
+    cost = estimate(types, region=settings.region, hours=settings.hours, spot=settings.spot, prices=prices)
     pulumi.export(
         "machines",
         [
-            {
-                "name": place.name,
-                "role": place.role,
-                "instance_type": place.instance_type,
-                "architecture": architectures[place.instance_type],
-                "address": machine.address,
-                "private_address": machine.private_address,
-                "instance_id": machine.instance_id,
-                "image_id": images[architectures[place.instance_type]],
-                "host_key": key.derived(place.name).public,
-                "user": USER,
-                "hourly_usd": prices.machine_hour(settings.region, place.instance_type),
-            }
+            _described(place, machine, key, images, prices.machine_hour(settings.region, place.instance_type))
             for place, machine in machines
         ],
     )
     for output, value in {
-        "created_at": created_at,
-        "expires_at": expires_at,
+        "created_at": fixed.created_at,
+        "expires_at": fixed.expires_at,
         "region": settings.region,
         "zone": network.zone,
         "price": cost.words,
@@ -142,6 +117,57 @@ def assemble(ask: Callable[[], str] = own_address) -> None:
         "security_group_id": network.security_group_id,
     }.items():
         pulumi.export(output, value)
+
+
+def _fixed(key: KeyPair, path: Path, hours: float) -> Fixed:
+    created_at = kept("created-at", dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    return Fixed(
+        created_at,
+        created_at.apply(lambda moment: _expiry(moment, hours)),
+        kept("key", key.public).apply(lambda public: _same(public, key.public, str(path))),
+    )
+
+
+def _provider(region: str, expires_at: pulumi.Output[str]) -> Provider:
+    tags: dict[str, pulumi.Input[str]] = {
+        "project": PROJECT,
+        "stack": pulumi.get_stack(),
+        "owner": pulumi.get_organization(),
+        "expires_at": expires_at,
+    }
+    return Provider("aws", region=region, default_tags=DefaultTags(tags=tags))
+
+
+def _told(place: Place, key: KeyPair, fixed: Fixed) -> pulumi.Output[str]:
+    """Return a machine's user data."""
+    return pulumi.Output.all(fixed.public_key, fixed.expires_at).apply(
+        lambda known: user_data(
+            role=place.role,
+            authorized_key=known[0],
+            host_key=key.derived(place.name),
+            expires_at=dt.datetime.fromisoformat(known[1]),
+        )
+    )
+
+
+def _described(
+    place: Place, machine: Machine, key: KeyPair, images: Mapping[str, pulumi.Output[str]], hourly_usd: float | None
+) -> dict[str, Any]:
+    """Return a machine as the outputs have it."""
+    architecture = instance_types.architecture(place.instance_type)
+    return {
+        "name": place.name,
+        "role": place.role,
+        "instance_type": place.instance_type,
+        "architecture": architecture,
+        "address": machine.address,
+        "private_address": machine.private_address,
+        "instance_id": machine.instance_id,
+        "image_id": images[architecture],
+        "host_key": key.derived(place.name).public,
+        "user": USER,
+        "hourly_usd": hourly_usd,
+    }
 
 
 def kept(name: str, value: pulumi.Input[str]) -> pulumi.Output[str]:
