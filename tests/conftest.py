@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+# Who runs the tests in the background has SIGINT ignored, and so would all that they start; some are about Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Skips that BTGAMES_NO_SKIP lets pass: a pattern for the reason -> why a CI machine cannot have what it names.
 ALLOWED_SKIPS: dict[str, str] = {}
