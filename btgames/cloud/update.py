@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +27,6 @@ if TYPE_CHECKING:
     from btgames.hosts.process import Entry
 
     Notify = Callable[[str], None]
-
-STOP_S = 120.0
-"""How long an engine that was interrupted may take to finish what it has begun: a machine that is being made, say."""
-
-_LOOK_S = 0.1
 
 DONE = {  # the engine's word for a step -> ours; the others change nothing that is worth a line
     "create": "made",
@@ -129,33 +123,52 @@ def destroy(stack: Stack, notify: Notify) -> Watched:
 def _told(stack: Stack, watched: Watched) -> Iterator[None]:
     from pulumi.automation import CommandError
 
+    with _patient(watched.made) as interrupted:
+        try:
+            yield
+        except CommandError as error:
+            if not interrupted:
+                raise explain("\n".join(watched.errors) or str(error), stack.name) from error
+        if interrupted:
+            watched.made(f"{places.COMMAND} up goes on with it, {places.COMMAND} down ends what there is")
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _patient(notify: Notify) -> Iterator[list[int]]:
+    """
+    Have an interrupt stop the engine in order, and wait for its end, for as long as the context lasts.
+
+    Were KeyboardInterrupt raised at once, the Automation API would close the pipes that the engine, our child, writes
+    to; it would die of that in the middle of things, and the stack would stay locked. Gives the signals that came.
+    """
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        # Ctrl-C at a terminal has reached the engine already; a second one has it stop at once, as Pulumi has it.
+        if number != signal.SIGINT or not _at_terminal():
+            _tell_engine()
+        if not came:
+            notify("interrupted; the engine finishes what it has begun")
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
-    except CommandError as error:
-        raise explain("\n".join(watched.errors) or str(error), stack.name) from error
-    except KeyboardInterrupt:
-        watched.made("interrupted; the engine finishes what it has begun")
-        stop_engine()
-        watched.made(f"{places.COMMAND} up goes on with it, {places.COMMAND} down ends what there is")
-        raise
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def stop_engine(within_s: float = STOP_S) -> None:
-    """
-    Have the engine, a child of this process, stop in order, and wait for its end: it holds the lock of the stack.
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
-    Ctrl-C at a terminal has reached it already; a second one would have it stop at once, in the middle of things.
-    """
-    deadline = time.monotonic() + within_s
-    told = sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    while engines := [each.pid for each in processes() if each.parent == os.getpid() and _is_engine(each)]:
-        for pid in engines if not told else ():
+
+def _tell_engine() -> None:
+    for each in processes():
+        if each.parent == os.getpid() and _is_engine(each):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT)
-        told = True
-        if time.monotonic() > deadline:
-            return
-        time.sleep(_LOOK_S)
+                os.kill(each.pid, signal.SIGINT)
 
 
 def _is_engine(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ In a process of its own, as users run theirs: Pulumi's runtime leaves much open 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,8 @@ def program(wishes: Wishes) -> None:
 
 def main() -> None:
     """Do what the command line says; print outputs, or the changes that a preview sees."""
+    # Ctrl-C is for the engine, which is in our group; were we to end before it, it would write to nobody, and die of it.
+    signal.signal(signal.SIGINT, lambda *_: None)
     wishes = Wishes(**json.load(sys.stdin))
     stack = auto.create_or_select_stack("test", "standin", program=lambda: program(wishes))
     try:
