@@ -65,7 +65,7 @@ def program(wishes: Wishes) -> None:
 
 def main() -> None:
     """Do what the command line says; print outputs, or the changes that a preview sees."""
-    # Ctrl-C is for the engine, which is in our group; were we to end before it, it would write to nobody, and die of it.
+    # Ctrl-C is for the engine, which is in our group: were we to end before it, it would write to nobody, and die.
     signal.signal(signal.SIGINT, lambda *_: None)
     wishes = Wishes(**json.load(sys.stdin))
     stack = auto.create_or_select_stack("test", "standin", program=lambda: program(wishes))
