@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from keys import key_file
 
+from btgames import places
 from btgames.cloud import engine
 from btgames.errors import UserError
 
@@ -63,6 +64,6 @@ def test_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program keeps keys where we look for them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert key_file("me", "btgames", "dev").parent == engine.state_folder() / "keys"
+    assert key_file("me", "btgames", "dev").parent == places.state() / "keys"
     monkeypatch.delenv("XDG_STATE_HOME")
-    assert key_file("me", "btgames", "dev").parent == engine.state_folder() / "keys"
+    assert key_file("me", "btgames", "dev").parent == places.state() / "keys"

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Callable, Deque
 
 from btgames import payload
-from btgames.agents.watch import ENTRIES, Watch, _digest, _Piece
+from btgames.agents.watch import ENTRIES, Piece, Watch, digest_of
 
 POLL_BYTES = 1 << 20
 """
@@ -40,8 +40,8 @@ class Pieces(Watch):
         super().__init__(into, layout, (), clock)
         self._hashes, self._piece_size = hashes, piece_size
         cuts = groupby(payload.segments(layout, piece_size), lambda cut: cut.start // piece_size)
-        self._pieces = [_Piece(list(group), hashes[20 * index : 20 * index + 20]) for index, group in cuts]
-        self._missing: Deque[_Piece] = deque(self._pieces)
+        self._pieces = [Piece(list(group), hashes[20 * index : 20 * index + 20]) for index, group in cuts]
+        self._missing: Deque[Piece] = deque(self._pieces)
         self._rest = rest
         self._next_s = 0.0
 
@@ -92,5 +92,5 @@ class Pieces(Watch):
     def _hash(self, most: int) -> None:
         for _ in range(min(most, len(self._missing))):
             piece = self._missing.popleft()
-            if _digest(self._found.files, piece.cuts) != piece.digest:
+            if digest_of(self._found.files, piece.cuts) != piece.digest:
                 self._missing.append(piece)

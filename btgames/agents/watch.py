@@ -108,7 +108,7 @@ class Watch:
             return None
         layout = [("/".join(path), size) for path, size in self._wanted.layout]
         cuts = groupby(payload.segments(layout, piece_size), lambda cut: cut.start // piece_size)
-        todo = [_Piece(list(group), pieces[20 * index : 20 * index + 20]) for index, group in cuts]
+        todo = [Piece(list(group), pieces[20 * index : 20 * index + 20]) for index, group in cuts]
         with ThreadPoolExecutor(max_workers=2) as threads:
             counts = [threads.submit(_count_wrong, best.files, half) for half in (todo[::2], todo[1::2])]
             return sum(count.result() for count in counts)
@@ -196,16 +196,18 @@ def _describe(found: _Found) -> tuple[str, int]:
     return path + kind, facts.st_size
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """A piece of the payload: where its parts lie, and the SHA-1 that they should have."""
+
     cuts: List[payload.Segment]
     digest: bytes
 
 
-def _count_wrong(files: Sequence[File], todo: Sequence[_Piece]) -> int:
-    return sum(_digest(files, piece.cuts) != piece.digest for piece in todo)
+def _count_wrong(files: Sequence[File], todo: Sequence[Piece]) -> int:
+    return sum(digest_of(files, piece.cuts) != piece.digest for piece in todo)
 
 
-def _digest(files: Sequence[File], cuts: Sequence[payload.Segment]) -> bytes:
+def digest_of(files: Sequence[File], cuts: Sequence[payload.Segment]) -> bytes:
     """Hash what the files hold of one piece; reading and hashing let the other thread run."""
     piece = hashlib.sha1(usedforsecurity=False)
     for cut in cuts:

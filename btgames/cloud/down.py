@@ -48,7 +48,7 @@ def _forget(name: str, outputs: Mapping[str, Any]) -> None:
     if "key_file" in outputs:
         files = [Path(outputs["key_file"])]
     else:
-        files = list((engine.state_folder() / "keys").glob(f"*-{engine.PROJECT}-{name.rpartition('/')[2]}"))
+        files = list((places.state() / "keys").glob(f"*-{engine.PROJECT}-{name.rpartition('/')[2]}"))
     if len(files) == 1:
         for path in (files[0], known_hosts_of(files[0])):
             path.unlink(missing_ok=True)

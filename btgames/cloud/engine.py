@@ -9,7 +9,6 @@ import runpy
 import shutil
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from btgames import places
@@ -129,8 +128,3 @@ def explained(stack: str) -> Iterator[None]:
         raise explain(str(error), stack) from error
     except InvalidVersionError as error:
         raise UserError(f"{error}\nget a newer pulumi: https://www.pulumi.com/docs/install") from error
-
-
-def state_folder() -> Path:
-    """Return where keys of fleets are kept; infra/keys.py has the same."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "btgames"

@@ -73,7 +73,7 @@ class Fleet:
 
 def any_keys() -> bool:
     """Tell whether this user has ever made a fleet: its key is here. Without one there is nothing to ask pulumi."""
-    folder = engine.state_folder() / "keys"
+    folder = places.state() / "keys"
     return folder.is_dir() and any(folder.iterdir())
 
 
