@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
@@ -108,7 +108,9 @@ class Swarm:
             if answer is None:
                 raise HostError(f"{host.name}: its payload was not made within {MAKE_S:g} s")
             folders.append(answer["folder"])
-        made = torrent.make([self._announce], layout, piece_size, known.pieces)
+        made = replace(
+            torrent.make([self._announce], layout, piece_size, known.pieces), transport=self._scenario.transport
+        )
         return Prepared(scenario, seed, made, known.marks, tuple(folders))
 
     @contextmanager

@@ -31,6 +31,7 @@ class Torrent:
     pieces: bytes  # SHA-1 of each piece, end to end
     url: str | None = None  # the payload's HTTP address, for yardsticks; ends in / where it is a folder (as in BEP 19)
     sources: tuple[tuple[str, str, int, int], ...] = ()  # (server, path, offset, bytes): what a yardstick fetches where
+    transport: str = "any"  # what the seeders accept, as the scenario has it: any, tcp or utp (BEP 29)
 
     @property
     def announce(self) -> str:

@@ -66,6 +66,7 @@ def test_a_heat_begins_when_all_answer_and_is_forgotten_at_its_end() -> None:
     scenario = small(transport="utp")
     with Swarm(fake_hosts(calls), scenario) as swarm:
         made = prepared(swarm, scenario)
+        assert made.torrent.transport == "utp"  # what a contestant's module is told
         calls.clear()
         with swarm.heat(made):
             assert steps(calls) == ["tracker tracker expect", "seeder-1 seeder seed", "tracker probe ready"]
