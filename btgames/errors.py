@@ -44,6 +44,18 @@ class Unsupported(GamesError):  # noqa: N818 - the contract's word: contestants 
     """The contestant cannot run here, and says why: an outcome, not a failure."""
 
 
+class NeedsPackages(Unsupported):
+    """It cannot run until packages of the system are installed, which only happens when the user says so."""
+
+    def __init__(self, *packages: str) -> None:
+        super().__init__(f"needs packages of the system: {' '.join(packages)}")
+        self.packages = packages
+
+
+class CommandFailed(Unsupported):
+    """A command of `Host.run` failed: an outcome in a race, but for `check` not the contestant's own word."""
+
+
 def nearest(found: str, known: Iterable[str]) -> str:
     """
     Return `` - did you mean X?`` for the known name nearest to `found`, or an empty string.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btgames import bullseye, contract
+from btgames import bullseye, contract, runtimes
 from btgames.contract import Command, CommandFailed, NeedsPackages, apt, pip, python27, python_of
 from btgames.errors import GamesError, Unsupported
 
@@ -152,7 +152,7 @@ def test_cpython_27_is_unpacked_where_there_is_none(tmp_path: Path, monkeypatch:
     """An interpreter that is there is taken as it is; else Debian 11's is unpacked."""
     host = NotingHost()
     monkeypatch.setattr(bullseye, "unpack", lambda given: f"unpacked on {given.installed}")
-    monkeypatch.setattr(contract, "SYSTEM_PATH", str(tmp_path / "system"))
+    monkeypatch.setattr(runtimes, "SYSTEM_PATH", str(tmp_path / "system"))
     for program in ("apt-get", "dpkg-deb"):
         interpreter(tmp_path / "system", program)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -165,7 +165,7 @@ def test_cpython_27_is_unpacked_where_there_is_none(tmp_path: Path, monkeypatch:
 
 def test_cpython_27_is_not_to_be_had_on_other_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without apt the contestant is unsupported, and told where an interpreter would be found."""
-    monkeypatch.setattr(contract, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(runtimes, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
     with pytest.raises(Unsupported, match=r"needs CPython 2\.7: no python2\.7 on PATH or under pyenv"):
