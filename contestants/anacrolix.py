@@ -1,0 +1,29 @@
+"""
+anacrolix: the Go library torrent, by the command that comes with it. https://github.com/anacrolix/torrent
+
+Until a file is whole its name ends in .part; the right name comes with the last byte.
+"""
+
+from btgames.contract import Command, Host, Torrent, apt, go
+
+TITLE = "anacrolix/torrent"
+HOME = "https://github.com/anacrolix/torrent"
+LANGUAGE = "Go"
+LICENCE = "MPL-2.0"
+YEAR = 2013
+SLOW = True
+
+
+def install(host: Host, version: str = "1.61.0") -> None:
+    apt(host, "g++", "libc6-dev", program="g++")  # parts of it are C and C++: sqlite, libutp
+    go(host, "install", f"github.com/anacrolix/torrent/cmd/torrent@v{version}", least=(1, 24), cgo=True)
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    # Peers come from the tracker alone, over TCP.
+    alone = ["--no-dht", "--no-port-forward", "--no-pex", "--no-webtorrent", "--no-utp-peers"]
+    return Command("torrent", "download", *alone, torrentfile)

@@ -1,0 +1,28 @@
+"""rqbit: a client in Rust, its one-torrent command. https://github.com/ikatson/rqbit"""
+
+from btgames.contract import Command, Host, Torrent, cargo
+
+TITLE = "rqbit"
+HOME = "https://github.com/ikatson/rqbit"
+LANGUAGE = "Rust"
+LICENCE = "Apache-2.0"
+YEAR = 2021
+SLOW = True
+
+
+def install(host: Host, version: str = "9.1.0") -> None:
+    cargo(host, "rqbit", version)
+
+
+def version(host: Host) -> str:
+    return host.run("rqbit", "--version").split()[1]
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    # Peers come from the tracker alone; no web interface, of which it has one while it downloads; -e: exit when done.
+    alone = ["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward"]
+    return Command("rqbit", *alone, "download", "-o", into, "-e", "--disable-http-api", torrentfile)
