@@ -19,6 +19,7 @@ heat.py, timing.py, verdict.py,                  one heat: its steps, time and o
 swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
 workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
 installing.py, far_installing.py                 contestants, each into a directory of its own
+install_log.py                                   what an install's commands print: kept, cut, and what it tells
 wrapper.py, worker.py, contract.py               a contestant's three functions: where they run, what they may use
 recipes.py, git_home.py, runtimes.py,            what its install() is made of: package tools, sources, interpreters
   bullseye.py

@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import btgames
 from btgames import caller
@@ -26,7 +27,7 @@ from btgames.testbeds.precheck import USER_NAMESPACE, available_bytes
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from btgames.hosts import Starter
     from btgames.hosts.namespace import NamespaceHost
@@ -48,6 +49,8 @@ PASSING_UIDS = (61184, 65519)
 """Uids that systemd gives to passing services: nobody's files, mapped in containers, and hardly ever in use."""
 
 _NOBODY = 65534
+_CHUNK_BYTES = 65_536  # a pipe's capacity
+_DRAIN_S = 5.0  # in which the end of a cell is seen on its pipe, too
 
 
 @dataclass(frozen=True)
@@ -143,21 +146,32 @@ def install_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if _TOOLS_OWN.fullmatch(name) and not _SECRET.search(name)}
 
 
-def run(cell: Cell, argv: Sequence[str], env: Mapping[str, str], cwd: str, timeout_s: float) -> tuple[int, str]:
+def run(
+    cell: Cell,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    timeout_s: float,
+    also: Callable[[bytes], None] = lambda _: None,
+) -> tuple[int, str]:
     """
     Run a command in a cell to its end; return its exit status and what it printed (head and tail).
 
     The status is -9 when it took longer than `timeout_s` or overran a limit and was killed; 127 when it could not be
-    started.
+    started. `also` gets what it prints as it is printed, from another thread.
     """
     # The cell writes the command's output to its own stderr, and what it has to say itself to stdout.
     spec = {**cell.spec(), "command": cell.command(argv, env, cwd), "log": "/proc/self/fd/2", "lingers": False}
-    with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as printed:
+    pipe = subprocess.PIPE
+    with tempfile.TemporaryFile() as events:
         process = subprocess.Popen(
-            cell.argv, stdin=subprocess.PIPE, stdout=events, stderr=printed, env=_harness_env(), start_new_session=True
+            cell.argv, stdin=pipe, stdout=events, stderr=pipe, env=_harness_env(), start_new_session=True
         )
-        if process.stdin is None:
-            raise AssertionError("Popen gives the pipe that it was asked for")
+        if process.stdin is None or process.stderr is None:
+            raise AssertionError("Popen gives the pipes that it was asked for")
+        printed = bytearray()
+        reader = threading.Thread(target=_drain, args=(process.stderr, printed, also), daemon=True)
+        reader.start()
         late = False
         try:
             # That it reads no more shows by what it said.
@@ -172,10 +186,18 @@ def run(cell: Cell, argv: Sequence[str], env: Mapping[str, str], cwd: str, timeo
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             process.wait()
+            reader.join(_DRAIN_S)
         events.seek(0)
-        printed.seek(0)
         said = {event["event"]: event for event in map(json.loads, events.read().splitlines())}
-        return _judge(said, printed.read().decode(errors="replace"), late=late)
+        return _judge(said, printed.decode(errors="replace"), late=late)
+
+
+def _drain(pipe: IO[bytes], printed: bytearray, also: Callable[[bytes], None]) -> None:
+    """Take in what comes until nobody is left to write."""
+    with pipe:
+        while data := os.read(pipe.fileno(), _CHUNK_BYTES):
+            printed += data
+            also(data)
 
 
 def _judge(said: Mapping[str, dict[str, Any]], printed: str, *, late: bool) -> tuple[int, str]:

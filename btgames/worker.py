@@ -24,8 +24,8 @@ from btgames.agents import talk
 from btgames.containment import Cell
 from btgames.contract import Command, CommandFailed, NeedsPackages
 from btgames.errors import HostError, Unsupported
-from btgames.hosts import last_lines
 from btgames.hosts.namespace import NamespaceHost
+from btgames.install_log import InstallLog, complaint
 from btgames.torrent import Torrent
 
 if TYPE_CHECKING:
@@ -36,9 +36,17 @@ if TYPE_CHECKING:
 class ModuleHost:
     """The host as a contestant's module sees it (`btgames.contract.Host`); its commands run in a cell."""
 
-    def __init__(self, cell: Cell, folder: str, environment: Mapping[str, str], remote: NamespaceHost | None) -> None:
-        """`remote` is the client host of a heat; None is this machine, during an install."""
+    def __init__(
+        self,
+        cell: Cell,
+        folder: str,
+        environment: Mapping[str, str],
+        remote: NamespaceHost | None,
+        log: InstallLog | None = None,
+    ) -> None:
+        """`remote` is the client host of a heat; None is this machine, during an install, which has a log."""
         self.needed: list[str] = []
+        self._log = log or InstallLog(None)
         self._cell = cell
         self._folder = folder
         self._environment = environment
@@ -63,11 +71,13 @@ class ModuleHost:
             self._remote.run(["chown", "-hR", f"{self._cell.uid}:{self._cell.uid}", self._folder])
         words = [str(word) for word in argv]
         cell = containment.with_paths(self._cell, read_only=self.needed)
-        status, printed = containment.run(cell, words, {**self._environment, **(env or {})}, self._folder, timeout_s)
+        environment = {**self._environment, **(env or {})}
+        self._log.command(words)
+        status, printed = containment.run(cell, words, environment, self._folder, timeout_s, self._log.add)
         if status:
             how = f"ended with status {status}" if status != -9 else f"was killed, after {timeout_s:g} s at most"  # noqa: PLR2004 - SIGKILL
-            words_last = last_lines(printed.encode())
-            raise CommandFailed(f"{' '.join(words)[:200]} {how}" + (f": {words_last}" if words_last else ""))
+            why = complaint(printed)
+            raise CommandFailed(f"{' '.join(words)[:200]} {how}" + (f": {why}" if why else ""))
         return printed
 
     def put(self, data: bytes | str, name: str, mode: int = 0o644) -> str:
@@ -112,9 +122,10 @@ class Handlers:
     def install(self, request: dict[str, Any]) -> dict[str, Any]:
         """Install; the value lists what a race must show beside the directory of installed things."""
         cell = unpacked_cell(request["cell"])
-        host = ModuleHost(cell, cell.installed, containment.install_environment(os.environ), None)
         arguments = {name: request[name] for name in ("version", "source") if request.get(name) is not None}
-        self._module.install(host, **arguments)
+        with contextlib.closing(InstallLog(request.get("log"))) as log:
+            host = ModuleHost(cell, cell.installed, containment.install_environment(os.environ), None, log)
+            self._module.install(host, **arguments)
         return {"value": host.needed}
 
     def version(self, request: dict[str, Any]) -> dict[str, Any]:

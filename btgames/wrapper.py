@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -22,6 +24,11 @@ INSTALL_S = 1800.0
 
 CALL_S = 20.0
 """Time limit of any other call: it puts a file, or returns data."""
+
+NEWS_S = 15.0
+"""Seconds after which an install that goes on is told of, again and again."""
+
+GoesOn = Callable[[], None]
 
 _LATER_S = 2.0  # a module that is late is told so by its own process first, which knows the line
 
@@ -66,15 +73,22 @@ class Wrapper:
             self._agent.__exit__()
             self._agent = None
 
-    def install(self, cell: Cell, timeout_s: float = INSTALL_S) -> tuple[str, ...]:
-        """Install into the cell's directory; return the paths that a race must show beside it."""
+    def install(
+        self, cell: Cell, timeout_s: float = INSTALL_S, *, log: str | None = None, goes_on: GoesOn = lambda: None
+    ) -> tuple[str, ...]:
+        """
+        Install into the cell's directory; return the paths that a race must show beside it.
+
+        What its commands print goes into the file `log`; `goes_on` is called every `NEWS_S` seconds meanwhile.
+        """
         source = self._contestant.source
         request = {
             "cell": asdict(cell),
             "version": self._contestant.pin or None,
             "source": None if source is None else str(source),
+            "log": log,
         }
-        return tuple(self._call("install", timeout_s, request))
+        return tuple(self._call("install", timeout_s, request, goes_on))
 
     def version(self, cell: Cell) -> str:
         """Return what is really installed, by the module's word; "" where it has none."""
@@ -90,7 +104,7 @@ class Wrapper:
         made = self._call("download", self._call_s, {"torrentfile": torrentfile, "into": into})
         return Argv(tuple(made["argv"]), made["env"], made["cwd"])
 
-    def _call(self, function: str, timeout_s: float, request: dict[str, Any]) -> Any:
+    def _call(self, function: str, timeout_s: float, request: dict[str, Any], goes_on: GoesOn = lambda: None) -> Any:
         """
         Call one of the module's functions.
 
@@ -105,7 +119,8 @@ class Wrapper:
             raise ModuleError(self._contestant.problem)
         agent = self._running()
         try:
-            answer = agent.ask(function, timeout_s=timeout_s + _LATER_S, within_s=timeout_s, **request)
+            agent.tell(function, within_s=timeout_s, **request)
+            answer = _heard(agent, timeout_s + _LATER_S, goes_on)
         except BaseException as error:  # of Ctrl-C, too: what goes on in that process is not wanted any more
             agent.kill()
             self._agent = None  # the next call starts another
@@ -129,6 +144,16 @@ class Wrapper:
 
     def _no_answer(self, what: str, timeout_s: float, error: HostError) -> ModuleError:
         return ModuleError(f"{self._contestant.path}: {what} did not return, within {timeout_s:g} s at most: {error}")
+
+
+def _heard(agent: Agent, within_s: float, goes_on: GoesOn) -> dict[str, Any]:
+    """Return the answer to the last request; say every now and then that it is waited for."""
+    deadline = time.monotonic() + within_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        if (answer := agent.hear(min(left_s, NEWS_S))) is not None:
+            return answer
+        goes_on()
+    raise HostError("no answer came")
 
 
 def packed(torrent: Torrent) -> dict[str, Any]:

@@ -677,6 +677,19 @@ class TestRun:
         expected = f"{cell.installed} y {cell.installed}/venv/bin\n"
         assert containment.run(cell, python(script), env, cell.installed, 20) == (0, expected)
 
+    def test_output_as_it_is_printed(self, tmp_path: Path) -> None:
+        """What it prints can be had at once, while it runs on, and is returned all the same."""
+        go = Path(cell_in(tmp_path / "mine").installed, "go")
+        heard: list[bytes] = []
+
+        def hear(data: bytes) -> None:
+            heard.append(data)
+            go.touch()
+
+        script = f"import os, time; print('up', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+        run = containment.run(cell_in(tmp_path / "mine"), python(script), {}, "/", 20, hear)
+        assert (run, heard) == ((0, "up\n"), [b"up\n"])
+
     def test_too_late(self, tmp_path: Path) -> None:
         """After its time all of it is killed, what it had printed is kept, and the status says so."""
         mark = f"late-{os.getpid()}"

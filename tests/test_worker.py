@@ -15,10 +15,11 @@ from btgames import containment
 from btgames.containment import Cell
 from btgames.contract import CommandFailed, NeedsPackages
 from btgames.errors import HostError, Unsupported
+from btgames.install_log import InstallLog
 from btgames.worker import ModuleHost, guarded, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Ran = list[tuple[Cell, list[str], dict[str, str], str, float]]
@@ -29,7 +30,15 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Have commands only noted: cell, words, environment, folder, limit. `fail` fails, `hang` takes too long."""
     noted: Ran = []
 
-    def run(cell: Cell, argv: list[str], env: dict[str, str], cwd: str, timeout_s: float) -> tuple[int, str]:
+    def run(
+        cell: Cell,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        timeout_s: float,
+        also: Callable[[bytes], None],
+    ) -> tuple[int, str]:
+        also(b"printed\n")
         noted.append((cell, argv, env, cwd, timeout_s))
         statuses = {"fail": (3, "one\n\n two \nthree\nfour\n"), "hang": (-9, ""), "say": (0, "said\n")}
         return statuses.get(argv[0], (0, ""))
@@ -73,6 +82,18 @@ def test_a_command_that_fails_is_told_with_its_last_lines(tmp_path: Path, progra
     with pytest.raises(CommandFailed) as caught:
         host_here(tmp_path).run(program, "x", timeout_s=9)
     assert str(caught.value) == words
+
+
+def test_an_installs_commands_are_logged(tmp_path: Path, ran: Ran) -> None:
+    """Each command is a line of its own, whatever its words hold, and what it prints comes beneath it."""
+    path = tmp_path / "log"
+    log = InstallLog(str(path))
+    host = ModuleHost(Cell(("cell",), None, str(tmp_path)), str(tmp_path), {}, None, log)
+    host.run("sh", "-c", "echo\necho")
+    host.run("say")
+    log.close()
+    assert path.read_text() == "$ sh -c 'echo echo'\nprinted\n$ say\nprinted\n"
+    assert len(ran) == 2
 
 
 def test_what_is_put_is_there_with_its_mode(tmp_path: Path) -> None:
