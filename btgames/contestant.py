@@ -27,7 +27,13 @@ GROUPS = ("all", "quick")
 """Names that stand for many: every contestant that ships, and those that install in under two minutes."""
 
 _FUNCTIONS = {"install": ("host", "version"), "torrentfile": ("host", "torrent"), "download": ("torrentfile", "into")}
-_CONSTANTS = {"TITLE": "", "HOME": "", "LANGUAGE": "", "YEAR": 0, "EXITS": True, "YARDSTICK": False, "SLOW": False}
+_CONSTANTS: dict[str, str | int | bool] = {
+    **dict.fromkeys(("TITLE", "HOME", "LANGUAGE", "LICENCE", "DEFECT"), ""),
+    "YEAR": 0,
+    "EXITS": True,
+    "YARDSTICK": False,
+    "SLOW": False,
+}
 _LABEL = re.compile(r"[^\W_][\w.+-]{0,39}")
 _MODULE_BYTES = 1 << 20
 
@@ -61,6 +67,11 @@ class Contestant:
     def exits(self) -> bool:
         """Whether it ends by itself; False: seeds on for ever, so nobody waits for it."""
         return bool(self.constants["EXITS"])
+
+    @property
+    def defect(self) -> str:
+        """What the client itself does wrong, in a line; heats that fail are no surprise then. "": nothing is known."""
+        return str(self.constants["DEFECT"])
 
     @property
     def yardstick(self) -> bool:

@@ -88,10 +88,11 @@ def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -
 
 def _table(done: Sequence[Examination]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
-    for name in ("contestant", *FUNCTIONS, "verdict"):
-        table.add_column(name, no_wrap=name in FUNCTIONS, overflow="fold")
+    for name in ("contestant", *FUNCTIONS, "verdict", "time"):
+        table.add_column(name, no_wrap=name in {*FUNCTIONS, "time"}, overflow="fold")
     for examination in done:
         marks = [examination.marks.get(name) for name in FUNCTIONS]
         cells = [Text(mark, style=mark.colour) if mark else Text("-") for mark in marks]
-        table.add_row(Text(examination.contestant.label), *cells, Text(plain(examination.verdict)))
+        time = "-" if examination.complete_s is None else f"{examination.complete_s:.2f} s"
+        table.add_row(Text(examination.contestant.label), *cells, Text(plain(examination.verdict)), Text(time))
     return table

@@ -53,6 +53,7 @@ class Examination:
     console: Console
     marks: dict[str, Mark] = field(default_factory=dict)  # of install, torrentfile, download: the worst finding
     verdict: str = ""
+    complete_s: float | None = None  # seconds that the heat took, where it finished
 
     def found(self, mark: Mark, subject: str, words: str, to_do: str = "") -> None:
         """Note and tell a finding."""
@@ -198,23 +199,25 @@ def _judge(examination: Examination, result: Heat, witness: Witness, command: st
         return
     one = examination.contestant
     evidence = Evidence(result, str(one.path), one.exits, one.yardstick, **witness.seen)
-    mark = Mark.OK if evidence.finished else Mark.NOT_OK
-    examination.verdict = _verdict(result, evidence)
-    examination.found(mark, "download", f"{command}\n{_course(result, evidence)}")
+    mark = Mark.OK if evidence.finished else Mark.NOTE if one.defect else Mark.NOT_OK
+    examination.verdict = _verdict(result, evidence, one.defect)
+    examination.complete_s = result.complete_s if evidence.finished else None
+    known = f"a known defect of the client: {one.defect}" if mark is Mark.NOTE else ""
+    examination.found(mark, "download", f"{command}\n{_course(result, evidence)}", known)
     for hint in hints(evidence):
         Finding(Mark.NOTE, "hint", hint).tell(examination.console, indent=2)
     lines = log_lines(result.log_tail)
-    if mark is Mark.NOT_OK:
+    if not evidence.finished:
         examination.console.print("  its log ends with:" if lines else "  it printed nothing")
         for line in lines:
             examination.console.print(f"    {line}", soft_wrap=True)
 
 
-def _verdict(result: Heat, evidence: Evidence) -> str:
+def _verdict(result: Heat, evidence: Evidence, defect: str) -> str:
     if not evidence.finished:
-        return result.outcome.words
+        return f"{result.outcome.words}, as known" if defect else result.outcome.words
     stays = ", but does not exit" if evidence.exits and result.exit_s is None else ""
-    return f"complete after {result.complete_s:.2f} s{stays}"
+    return f"complete{stays}"
 
 
 def _course(result: Heat, evidence: Evidence) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from games import Games, fake, need_namespaces
-from modules import INSTALL, entry
+from modules import HEAD, INSTALL, entry
 from rich.console import Console
 
 from btgames import doctor_machine
@@ -116,7 +116,7 @@ def test_a_contestant_that_works(games: Games) -> None:
     lines = [line.strip() for line in ran.out.splitlines()]
     for function in ("install", "torrentfile", "download"):
         assert any(line.startswith(f"ok      {function}") for line in lines), ran.out
-    assert "524288 bytes right after" in " ".join(ran.out.split())
+    assert "2000000 bytes right after" in " ".join(ran.out.split())
     assert "hint" not in ran.out
 
 
@@ -165,6 +165,20 @@ def test_what_cannot_be_here_is_told_and_no_failure(games: Games, tmp_path: Path
     assert "./inv install --contestant" in said
     assert "needs a Cray" in said
     assert said.count("not judged") == 2
+
+
+@pytest.mark.testbed
+def test_a_known_defect_of_a_client_is_no_failure(games: Games, tmp_path: Path) -> None:
+    """Who fails as its module says of it gets a note that quotes it, and the status stays 0; its log is shown."""
+    words = "never asks for the last piece"
+    shell = "def download(torrentfile, into): return Command.shell('echo out of pieces; exit 3')\n"
+    one = entry(tmp_path, name="known", head=f'{HEAD}DEFECT = "{words}"\n', download=shell).path
+    ran = games.run("check", "--contestant", str(one), "--contestant", fake("perfect"))
+    assert ran.status == 0, ran.out + ran.err
+    said = " ".join(ran.out.split())
+    assert f"a known defect of the client: {words}" in said
+    assert "out of pieces" in said
+    assert "crashed, as known" in said
 
 
 @pytest.mark.testbed
