@@ -102,6 +102,29 @@ def command(
     if card is not None:
         CardWriter.make_room(Path(card))  # machines may take long to be reached: what is known now is told now
     console = Console(highlight=False)
+    status, held = hold(
+        loaded, everyone, heats=heats, seed=seed, card=card, keep=keep_in, retire=retire, quiet=quiet, wish=wish,
+        console=console,
+    )  # fmt: skip
+    leaderboard.print_board([held], console)
+    console.print(f"Race card: {held.path}", highlight=False, soft_wrap=True)
+    return status
+
+
+def hold(
+    loaded: Loaded,
+    everyone: tuple[Contestant, ...],
+    *,
+    heats: int | None,
+    console: Console,
+    seed: int | None = None,
+    card: str | None = None,
+    keep: Path | None = None,
+    retire: bool = True,
+    quiet: bool = False,
+    wish: Wish = ANY,
+) -> tuple[int, RaceCard]:
+    """Hold a race; return its exit status and its card, which is written heat by heat, however it ends."""
     order_seed = secrets.randbits(32) if seed is None else seed
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals())
@@ -110,11 +133,9 @@ def command(
         header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
         path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
         writer = stack.enter_context(CardWriter(path, header))
-        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=keep_in)
+        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=keep)
         status = _run_to_the_end(race, testbed, order_seed)
-    leaderboard.print_board([RaceCard(path, header, tuple(race.done))], console)
-    console.print(f"Race card: {path}", highlight=False, soft_wrap=True)
-    return status
+    return status, RaceCard(path, header, tuple(race.done))
 
 
 def _run_to_the_end(race: Race, testbed: Testbed, order_seed: int) -> int:
