@@ -21,6 +21,7 @@ class Past:
     """One contestant of 2013 and its times, in the order in which they were written down."""
 
     contestant: str
+    name: str  # of its module in contestants/
     times_s: tuple[float, ...]  # at least one
 
     @property
@@ -31,23 +32,23 @@ class Past:
 
 _TIMES: dict[str, tuple[Past, ...]] = {
     "small": (
-        Past("Tom", (4.8, 2.2, 2.4, 2.15, 2.18)),
-        Past("Stacey", (1.06, 0.94, 0.96, 1.04, 0.98)),
-        Past("Jeff", (0.94, 0.95, 1.04)),
-        Past("Steve", (1.06, 0.83, 0.86)),
-        Past("Brian and Jari", (0.11, 0.11, 0.11, 0.11, 0.11)),
+        Past("Tom", "tom", (4.8, 2.2, 2.4, 2.15, 2.18)),
+        Past("Stacey", "stacey", (1.06, 0.94, 0.96, 1.04, 0.98)),
+        Past("Jeff", "jeff", (0.94, 0.95, 1.04)),
+        Past("Steve", "steve", (1.06, 0.83, 0.86)),
+        Past("Brian and Jari", "brian_and_jari", (0.11, 0.11, 0.11, 0.11, 0.11)),
     ),
     "medium": (
-        Past("Tom", (14.8, 14.9, 15.7)),
-        Past("Stacey", (8.95, 10.97, 9.53, 7.5, 7.07, 7.84, 6.59, 7.11, 8.21)),
-        Past("Jeff", (4.40, 4.20, 4.50)),
-        Past("Brian and Jari", (0.91, 0.91, 0.88, 0.91, 0.94)),
+        Past("Tom", "tom", (14.8, 14.9, 15.7)),
+        Past("Stacey", "stacey", (8.95, 10.97, 9.53, 7.5, 7.07, 7.84, 6.59, 7.11, 8.21)),
+        Past("Jeff", "jeff", (4.40, 4.20, 4.50)),
+        Past("Brian and Jari", "brian_and_jari", (0.91, 0.91, 0.88, 0.91, 0.94)),
     ),
     "large": (
-        Past("Tom", (529,)),
-        Past("Stacey", (49.26, 54.13, 53.78, 62.41, 62.36)),
-        Past("Jeff", (68.27, 68.40, 66.15)),
-        Past("Brian and Jari", (7.83, 7.03)),
+        Past("Tom", "tom", (529,)),
+        Past("Stacey", "stacey", (49.26, 54.13, 53.78, 62.41, 62.36)),
+        Past("Jeff", "jeff", (68.27, 68.40, 66.15)),
+        Past("Brian and Jari", "brian_and_jari", (7.83, 7.03)),
     ),
 }
 
