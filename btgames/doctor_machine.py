@@ -19,11 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btgames import caller, containment, machine, opentracker, places, scenario
+from btgames import caller, containment, machine, places, scenario
 from btgames.errors import GamesError, HostError
 from btgames.finding import Finding, Mark
 from btgames.ground import memory_bytes
 from btgames.hosts import Agent, last_lines
+from btgames.needs import DELUGE, OPENTRACKER
 from btgames.report.figures import size
 from btgames.scenario import Scenario
 from btgames.scenario_parts import KIB, Client, Payload, Seeders
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from btgames.hosts.namespace import NamespaceHost
+    from btgames.needs import Need
     from btgames.testbeds import Testbed
 
 LINK_MBIT = 100.0
@@ -53,7 +55,7 @@ SETTLE_S = 0.1
 
 TINY = Scenario(
     description="a tiny heat, to see whether things work",
-    payload=Payload(size=512 * KIB, piece_size=32 * KIB),
+    payload=Payload(size=2_000_000, piece_size=32 * KIB),  # of `small`: one client of 2013 hangs on anything smaller
     seeders=(Seeders(up_mbit=None),),
     client=Client(up_mbit=None, down_mbit=None),
     time_limit_s=30.0,
@@ -74,7 +76,8 @@ def examine() -> Iterator[Finding]:
     if namespaces.mark is Mark.OK:
         yield from _testbed()
         yield _installs(places.installed())
-    yield _opentracker(opentracker.find())
+    yield debian_program(OPENTRACKER, "tracker: opentracker")
+    yield debian_program(DELUGE, "seeder: deluge")
     yield _apt(shutil.which("apt-get"))
 
 
@@ -251,10 +254,11 @@ def _trial_folder(base: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _opentracker(path: str | None) -> Finding:
-    if path:
-        return Finding(Mark.OK, "opentracker", f"{path}, for scenarios with `tracker: opentracker`")
-    return Finding(Mark.NOTE, "opentracker", f"a scenario with `tracker: opentracker` {opentracker.NEEDED}")
+def debian_program(need: Need, line: str) -> Finding:
+    """Tell whether a program of Debian's is here, for scenarios with this line in them."""
+    if path := need.find():
+        return Finding(Mark.OK, need.title, f"{path}, for scenarios with `{line}`")
+    return Finding(Mark.NOTE, need.title, f"a scenario with `{line}` {need.words}")
 
 
 def _apt(path: str | None) -> Finding:

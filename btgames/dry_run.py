@@ -25,7 +25,7 @@ def describe(loaded: Loaded, everyone: Sequence[Contestant], heats: int, out: Te
         f"scenario    {loaded.name}: {scenario.description}",
         f"payload     {scenario.payload.size} bytes, {scenario.num_pieces} pieces{floor}",
         f"hosts       tracker    {scenario.tracker}, link not shaped",
-        *(f"            {_seeder(host)}" for host in scenario.seeder_hosts),
+        *(f"            {_seeder(host, scenario.seeder)}" for host in scenario.seeder_hosts),
         f"            client     up {_rate(client.up_mbit)}, down {_rate(client.down_mbit)}",
         f"heats       {heats} of each contestant, {scenario.time_limit_s:g} s at most each",
         "commands",
@@ -35,8 +35,8 @@ def describe(loaded: Loaded, everyone: Sequence[Contestant], heats: int, out: Te
     return 0
 
 
-def _seeder(host: SeederHost) -> str:
-    return f"{host.name:<10} up {_rate(host.up_mbit)}, down {_rate(host.down_mbit)}"
+def _seeder(host: SeederHost, program: str) -> str:
+    return f"{host.name:<10} {program}, up {_rate(host.up_mbit)}, down {_rate(host.down_mbit)}"
 
 
 def _rate(mbit: float | None) -> str:

@@ -34,9 +34,10 @@ def header_of(loaded: Loaded, everyone: Sequence[Contestant], heats: int, order_
         order_seed=order_seed,
         testbed=testbed.name,
         tracker=loaded.scenario.tracker,
+        seeder=loaded.scenario.seeder,
         links=testbed.links,
         machine=testbed.machine([one.label for one in everyone]),
-        libraries=machine.libraries(),
+        libraries={**machine.libraries(), **testbed.programs},
     )
 
 

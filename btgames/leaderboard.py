@@ -58,6 +58,7 @@ def _conditions(header: Header) -> dict[str, Any]:
         "scenario file": header.scenario_sha256,
         "testbed": header.testbed,
         "tracker": header.tracker,
+        "seeder": header.seeder,
         "links": header.links,
     }
     return fixed | {f"machine {fact}": value for fact, value in header.machine.items()}

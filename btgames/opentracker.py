@@ -12,15 +12,12 @@ Other than the referee it tells an asker of itself too, and keeps no log. Its sc
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import PurePath
-
-NEEDED = "needs Debian's opentracker: apt-get install opentracker"
 
 USER_ID = 65534
 """
@@ -37,11 +34,6 @@ class Plan:
     directory: PurePath
     files: Mapping[str, str]  # name in `directory` -> text
     argv: tuple[str, ...]
-
-
-def find() -> str | None:
-    """Return the path of opentracker, None where it is not installed: then say `NEEDED`."""
-    return shutil.which("opentracker", path="/usr/bin:/usr/sbin:/usr/local/bin")
 
 
 def only_root_exists(uid_map: str) -> bool:

@@ -145,9 +145,10 @@ class Header(Record):
     order_seed: int  # seeds the random order of each round
     testbed: Text  # local, cloud, or an inventory's name
     tracker: str
+    seeder: str = "libtorrent"
     links: dict[str, Any]  # host -> up_mbit, down_mbit, burst_bytes; null where not shaped
     machine: dict[str, Any]  # CPU model, cores, memory, kernel, rights; instance type and image in a cloud
-    libraries: dict[str, str]  # name -> version, of what the harness runs on
+    libraries: dict[str, str]  # name -> version, of what the harness, the tracker and the seeders run on
 
 
 Line = Annotated[Header | Heat, Field(discriminator="type")]

@@ -42,6 +42,7 @@ class Scenario(Strict):
     payload: Payload = Field(description="the fields size, piece_size and files")
     tracker: Literal["referee", "opentracker"] = Field(default="referee", description="referee or opentracker")
     transport: Literal["any", "tcp", "utp"] = Field(default="any", description="any, tcp or utp")
+    seeder: Literal["libtorrent", "deluge"] = Field(default="libtorrent", description="libtorrent or deluge")
     seeders: tuple[Seeders, ...] = Field(description="a list of groups, each with count, up_mbit and has")
     client: Client = Field(description="the fields up_mbit and down_mbit")
     time_limit_s: float = Field(ge=1, le=86400, description="seconds, 1 to 86400")
@@ -54,6 +55,20 @@ class Scenario(Strict):
         if not value.isprintable():
             raise ValueError(f"allowed: {cls.model_fields['description'].description}")
         return value
+
+    @field_validator("seeder")
+    @classmethod
+    def _deluge_is_as_it_comes(cls, value: str, info: ValidationInfo) -> str:
+        if value == "deluge" and info.data.get("transport", "any") != "any":
+            raise ValueError("deluge, with its own settings, takes any transport; allowed: libtorrent for only one")
+        return value
+
+    @field_validator("seeders")
+    @classmethod
+    def _deluge_holds_all(cls, groups: tuple[Seeders, ...], info: ValidationInfo) -> tuple[Seeders, ...]:
+        if info.data.get("seeder") == "deluge" and any(group.share for group in groups):
+            raise ValueError("deluge fetches what a seeder lacks, so each has all; shares need libtorrent")
+        return groups
 
     @field_validator("seeders")
     @classmethod

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from btgames import opentracker, payload, torrent
 from btgames.errors import HostError
 from btgames.hosts import Agent
+from btgames.needs import DEBIAN_PYTHON
 from btgames.scenario import pieces_of
 from btgames.sources import sources
 
@@ -74,9 +75,7 @@ class Swarm:
             for host in self._seeder_hosts:
                 folder = f"{host.folder}/seeded"
                 host.run(["mkdir", "-p", folder])
-                where = ("--bind", host.address, "--port", str(SEEDER_PORT), "--folder", folder)
-                agent = Agent(host, "seeder", *where, "--transport", self._scenario.transport)
-                self._seeders.append(stack.enter_context(agent))
+                self._seeders.append(stack.enter_context(self._seeder(host, folder)))
             self._stack = stack.pop_all()
         return self
 
@@ -120,7 +119,8 @@ class Swarm:
             self._track(prepared.torrent.info_hash, stack)
             for seeder in self._seeders:
                 stack.callback(_forget, seeder)
-                seeder.ask("seed", torrent=base64.b64encode(prepared.torrent.data).decode(), timeout_s=READY_S)
+                # Deluge reads all of it first, as it does when it makes it.
+                seeder.ask("seed", torrent=base64.b64encode(prepared.torrent.data).decode(), timeout_s=MAKE_S)
             addresses = [(host.address, SEEDER_PORT) for host in self._seeder_hosts]
             self._wait_until_ready(prepared.torrent.info_hash, addresses)
             yield
@@ -160,6 +160,13 @@ class Swarm:
         if not all(web.alive for web in self._webs):
             found.append("an HTTP server died")
         return "; ".join(found)
+
+    def _seeder(self, host: Host, folder: str) -> Agent:
+        """Return the seeder that the scenario names, not yet started."""
+        where = ("--bind", host.address, "--port", str(SEEDER_PORT), "--folder", folder)
+        if self._scenario.seeder == "deluge":
+            return Agent(host, "deluge_seeder", *where, python=DEBIAN_PYTHON)
+        return Agent(host, "seeder", *where, "--transport", self._scenario.transport)
 
     def _wait_until_ready(self, info_hash: str, seeders: list[tuple[str, int]]) -> None:
         """Return when the tracker knows all these seeders and each has answered a handshake."""

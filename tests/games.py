@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import pytest
 
-from btgames import opentracker
+from btgames import places
 from btgames.hosts.process import processes
-from btgames.places import installed
+from btgames.needs import DELUGE, OPENTRACKER, Need
 from btgames.result import Heat, RaceCard
 from btgames.testbeds.precheck import gather, why_not
 
@@ -51,10 +51,20 @@ def need_namespaces() -> None:
         pytest.skip(reason.replace("\n", " "))
 
 
+def need(program: Need) -> None:
+    """Skip the test where a program of Debian's is not installed."""
+    if program.find() is None:
+        pytest.skip(program.words)
+
+
 def need_opentracker() -> None:
     """Skip the test where Debian's opentracker is not installed."""
-    if opentracker.find() is None:
-        pytest.skip(opentracker.NEEDED)
+    need(OPENTRACKER)
+
+
+def need_deluge() -> None:
+    """Skip the test where Debian's Deluge is not installed."""
+    need(DELUGE)
 
 
 def dice(seed: object) -> random.Random:
@@ -104,7 +114,7 @@ class Games:
     def __init__(self, folder: Path, cache: Path | None) -> None:
         """`cache` is None for the user's own, which has real clients in it."""
         self.folder = folder
-        self.cache = cache or installed().parent.parent
+        self.cache = cache or places.installed().parent.parent
         self.tmp = folder / "tmp"
         self.tmp.mkdir()
         self._number = 0  # of the last command
@@ -131,8 +141,9 @@ class Games:
             return running.ended(timeout_s)
 
     def start_race(self, *entries: str, scenario: str = "tiny", options: tuple[str, ...] = ()) -> Running:
-        """Start a race of these contestants."""
-        path = SCENARIOS / f"{scenario}.yaml"
+        """Start a race of these contestants, on a scenario of the tests' or one that ships."""
+        paths = [folder / f"{scenario}.yaml" for folder in (SCENARIOS, places.SCENARIOS)]
+        path = next(path for path in paths if path.exists())
         card = self.folder / f"card-{self._number + 1}.jsonl"
         who = [word for entry in entries for word in ("--contestant", entry)]
         return self.start("race", "--scenario", str(path), *who, "--card", str(card), *options)

@@ -35,7 +35,7 @@ def test_a_dry_run_tells_all(tmp_path: Path) -> None:
         "scenario    small: 2 MB from one seeder, as in the contest of 2013",
         "payload     2000000 bytes, 62 pieces, at least 0.064 s for the links",
         "hosts       tracker    referee, link not shaped",
-        "            seeder-1   up 250 Mbit/s, down 250 Mbit/s",
+        "            seeder-1   libtorrent, up 250 Mbit/s, down 250 Mbit/s",
         "            client     up 250 Mbit/s, down 250 Mbit/s",
         "heats       3 of each contestant, 60 s at most each",
         "commands",

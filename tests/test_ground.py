@@ -10,11 +10,11 @@ import pytest
 from fake_swarm import Calls, facts, fake_hosts, racer, small, steps
 from modules import HEAD, entry
 
-from btgames import opentracker
 from btgames.containment import bounds_here
 from btgames.contestant import Contestant
 from btgames.errors import HostError, TestbedError, Unsupported
 from btgames.ground import Ground, memory_bytes, warm_up_scenario
+from btgames.needs import Need
 from btgames.result import Outcome
 from btgames.testbeds.choice import local_testbed
 from btgames.workshop import Workshop
@@ -37,6 +37,7 @@ class FakeTestbed:
     name = "local"
     one_clock = True
     rights = "root"
+    programs: dict[str, str] = {}  # noqa: RUF012 - never changed
     links: dict[str, Any] = {}  # noqa: RUF012 - never changed
     alive = True
 
@@ -202,12 +203,35 @@ def test_the_hosts_of_a_scenario() -> None:
 
 
 @pytest.mark.usefixtures("any_machine")
-def test_a_missing_opentracker_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scenario with opentracker needs it on this machine, and says how to get it."""
-    monkeypatch.setattr(opentracker, "find", lambda: None)
-    with pytest.raises(TestbedError, match="this scenario needs Debian's opentracker: apt-get install opentracker"):
-        local_testbed(small(tracker="opentracker"))
-    assert local_testbed(small()).name == "local"
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"tracker": "opentracker"}, ["opentracker: apt-get install opentracker"]),
+        ({"seeder": "deluge"}, ["Deluge: apt-get install deluged"]),
+        (
+            {"tracker": "opentracker", "seeder": "deluge"},
+            ["opentracker: apt-get install opentracker", "Deluge: apt-get install deluged"],
+        ),
+    ],
+)
+def test_a_missing_program_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], words: list[str]
+) -> None:
+    """A scenario with opentracker or Deluge needs it on this machine, and says how to get it, all at once."""
+    monkeypatch.setattr(Need, "find", lambda _: None)
+    with pytest.raises(TestbedError) as refused:
+        local_testbed(small(**fields))
+    assert str(refused.value).split("\n") == [f"this scenario needs Debian's {each}" for each in words]
+    assert local_testbed(small()).programs == {}
+
+
+@pytest.mark.usefixtures("any_machine")
+def test_the_card_has_the_version_of_what_a_scenario_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Package and version of each program; nobody knows that of one that is no package's."""
+    monkeypatch.setattr(Need, "find", lambda need: f"/usr/bin/{need.package}")
+    monkeypatch.setattr(Need, "version", lambda need: {"deluged": "2.0.3-4"}.get(need.package, ""))
+    testbed = local_testbed(small(tracker="opentracker", seeder="deluge"))
+    assert testbed.programs == {"opentracker": "", "deluged": "2.0.3-4"}
 
 
 # Ready to race: installed, and of the version that was asked for.

@@ -139,12 +139,13 @@ def test_equal_conditions_share_a_board() -> None:
         ("machine", {"cpu": "a CPU", "cores": 2}, "machine kernel"),
         ("testbed", "cloud", "testbed"),
         ("tracker", "opentracker", "tracker"),
+        ("seeder", "deluge", "seeder"),
         ("links", {}, "links"),
         ("scenario_sha256", "cd" * 32, "scenario file"),
     ],
 )
 def test_unequal_conditions_are_never_ranked_together(field: str, value: object, named: str) -> None:
-    """Another machine, testbed, tracker, link or scenario file: another board, and each says in what it differs."""
+    """Another machine, testbed, tracker, seeder, link or file: another board, and each says in what it differs."""
     boards = leaderboard.boards(
         [card(header("a"), finished("a", 1.0)), card(header("b", **{field: value}), finished("b", 2.0))]
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bt_clients import PATIENCE_S, agent, libtorrent_seeder, make_torrent, private_network, running
+from games import need_opentracker
 
 from btgames import opentracker
 
@@ -32,8 +33,7 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize("mapped_root", [False, True], ids=["root", "mapped root"])
 def test_a_swarm_of_opentracker(folder: Path, *, mapped_root: bool) -> None:
     """Opentracker serves its one info hash to a libtorrent seeder, the probe finds both ready; others are refused."""
-    if opentracker.find() is None:
-        pytest.skip(opentracker.NEEDED)
+    need_opentracker()
     if not mapped_root and os.geteuid() != 0:
         pytest.skip("needs root")
     torrent = make_torrent(folder, f"http://127.0.0.1:{PORT}/announce")

@@ -26,6 +26,7 @@ payload:
   files: one
 tracker: referee
 transport: any
+seeder: libtorrent
 seeders:
   - count: 4
     up_mbit: 250
@@ -63,6 +64,7 @@ SHIPPED = {  # name -> bytes, pieces, number of seeders, sum of their Mbit/s, th
     "small": (2_000_000, 62, 1, 250, 250, 0.064),
     "medium": (28_000_000, 214, 1, 250, 250, 0.896),
     "large": (200_000_000, 763, 1, 250, 250, 6.4),
+    "as-in-2013": (28_000_000, 214, 1, 250, 250, 0.896),
     "many-seeders": (28_000_000, 214, 8, 160, 250, 1.4),
     "portions": (28_000_000, 214, 4, 1000, 250, 0.896),
     "drag": (200_000_000, 763, 1, None, None, None),
@@ -70,7 +72,7 @@ SHIPPED = {  # name -> bytes, pieces, number of seeders, sum of their Mbit/s, th
 
 
 def test_shipped_scenarios() -> None:
-    """The six scenarios that ship are what the project promises."""
+    """The scenarios that ship are what the project promises."""
     found = {}
     for row in scenarios_table(places.SCENARIOS):
         scenario = load(row.name, places.SCENARIOS).scenario
@@ -99,6 +101,7 @@ def test_every_field() -> None:
         "payload": {"size": 28_000_000, "piece_size": 131_072, "files": "one"},
         "tracker": "referee",
         "transport": "any",
+        "seeder": "libtorrent",
         "seeders": ({"count": 4, "up_mbit": 250.0, "has": "1/4"},),
         "client": {"up_mbit": 100.0, "down_mbit": 250.0},
         "time_limit_s": 120.0,
@@ -118,7 +121,7 @@ def test_defaults() -> None:
     assert (scenario.tracker, scenario.transport, scenario.exit_grace_s, scenario.heats) == ("referee", "any", 5, 6)
     assert scenario.seeder_hosts == (("seeder-1", None, None),)
     assert mistake(changed("  up_mbit: 100\n", "")) == (
-        "line 12: client.up_mbit: missing; it takes "
+        "line 13: client.up_mbit: missing; it takes "
         "Mbit/s, a number from 0.1 to 10000, or null for a link that is not shaped"
     )
 
@@ -183,7 +186,7 @@ def test_wrong_rates(written: str) -> None:
     found = {"'250'": '"250"', "{}": "a group of fields"}.get(written, written)
 
     assert mistake(changed("up_mbit: 250", f"up_mbit: {written}")) == (
-        f"line 10: seeders[0].up_mbit: found {found}; "
+        f"line 11: seeders[0].up_mbit: found {found}; "
         "allowed: Mbit/s, a number from 0.1 to 10000, or null for a link that is not shaped"
     )
 
@@ -202,22 +205,33 @@ def test_wrong_rates(written: str) -> None:
         ("files:", "fils:", "line 5: payload.fils: no such field - did you mean files?"),
         ("tracker: referee", "tracker: Referee", "line 6: tracker: found Referee; allowed: referee or opentracker"),
         ("transport: any", "transport: udp", "line 7: transport: found udp; allowed: any, tcp or utp"),
-        ("count: 4", "count: 0", "line 9: seeders[0].count: found 0; allowed: a whole number, 1 to 200"),
-        ("count: 4", "count: 4.0", "line 9: seeders[0].count: found 4.0; allowed: a whole number, 1 to 200"),
-        ("count: 4", "count: true", "line 9: seeders[0].count: found true; allowed: a whole number, 1 to 200"),
-        ("count: 4", "count: 1000000000", "line 9: seeders[0].count: found 1000000000; allowed: a whole number"),
-        ("count: 4", "count: 3", "line 8: seeders: together they hold 3/4 of the payload; no client could ever finish"),
-        ("1/4", "half", "line 11: seeders[0].has: found half; allowed: all, or a share of the pieces such as 1/4"),
-        ("1/4", "0.25", "line 11: seeders[0].has: found 0.25; allowed: all, or a share of the pieces such as 1/4"),
-        ("1/4", "0/4", "line 11: seeders[0].has: found 0/4; allowed: all, or a share of the pieces such as 1/4"),
-        ("1/4", "4/4", "line 11: seeders[0].has: found 4/4; allowed: all, or a share below 1 of at most 200 parts"),
-        ("1/4", "1/201", "line 11: seeders[0].has: found 1/201; allowed: all, or a share below 1 of at most 200"),
-        ("size: 28 MB", "size: 3 B", "line 8: seeders: found 4 parts; allowed: at most as many as pieces, which are 1"),
-        ("time_limit_s: 120", "time_limit_s: 0", "line 15: time_limit_s: found 0; allowed: seconds, 1 to 86400"),
-        ("exit_grace_s: 5", "exit_grace_s: -1", "line 16: exit_grace_s: found -1; allowed: seconds, 0 to 600"),
-        ("heats: 6", "heats: 1.5", "line 17: heats: found 1.5; allowed: a whole number per contestant, 1 to 1000"),
-        ("heats: 6", "heat: 6", "line 17: heat: no such field - did you mean heats?"),
-        ("heats: 6", "delay_ms: 6", "line 17: delay_ms: no such field"),
+        ("seeder: libtorrent", "seeder: Deluge", "line 8: seeder: found Deluge; allowed: libtorrent or deluge"),
+        (
+            "seeder: libtorrent",
+            "seeder: deluge",
+            "line 9: seeders: deluge fetches what a seeder lacks, so each has all; shares need libtorrent",
+        ),
+        (
+            "any\nseeder: libtorrent",
+            "tcp\nseeder: deluge",
+            "line 8: seeder: found deluge; deluge, with its own settings, takes any transport; allowed: libtorrent",
+        ),
+        ("count: 4", "count: 0", "line 10: seeders[0].count: found 0; allowed: a whole number, 1 to 200"),
+        ("count: 4", "count: 4.0", "line 10: seeders[0].count: found 4.0; allowed: a whole number, 1 to 200"),
+        ("count: 4", "count: true", "line 10: seeders[0].count: found true; allowed: a whole number, 1 to 200"),
+        ("count: 4", "count: 1000000000", "line 10: seeders[0].count: found 1000000000; allowed: a whole number"),
+        ("count: 4", "count: 3", "line 9: seeders: together they hold 3/4 of the payload; no client could ever finish"),
+        ("1/4", "half", "line 12: seeders[0].has: found half; allowed: all, or a share of the pieces such as 1/4"),
+        ("1/4", "0.25", "line 12: seeders[0].has: found 0.25; allowed: all, or a share of the pieces such as 1/4"),
+        ("1/4", "0/4", "line 12: seeders[0].has: found 0/4; allowed: all, or a share of the pieces such as 1/4"),
+        ("1/4", "4/4", "line 12: seeders[0].has: found 4/4; allowed: all, or a share below 1 of at most 200 parts"),
+        ("1/4", "1/201", "line 12: seeders[0].has: found 1/201; allowed: all, or a share below 1 of at most 200"),
+        ("size: 28 MB", "size: 3 B", "line 9: seeders: found 4 parts; allowed: at most as many as pieces, which are 1"),
+        ("time_limit_s: 120", "time_limit_s: 0", "line 16: time_limit_s: found 0; allowed: seconds, 1 to 86400"),
+        ("exit_grace_s: 5", "exit_grace_s: -1", "line 17: exit_grace_s: found -1; allowed: seconds, 0 to 600"),
+        ("heats: 6", "heats: 1.5", "line 18: heats: found 1.5; allowed: a whole number per contestant, 1 to 1000"),
+        ("heats: 6", "heat: 6", "line 18: heat: no such field - did you mean heats?"),
+        ("heats: 6", "delay_ms: 6", "line 18: delay_ms: no such field"),
     ],
 )
 def test_mistakes(before: str, after: str, message: str) -> None:
@@ -225,18 +239,25 @@ def test_mistakes(before: str, after: str, message: str) -> None:
     assert mistake(changed(before, after)).startswith(message)
 
 
+def test_several_deluges() -> None:
+    """Deluges may be as many as other seeders, when each has all."""
+    text = changed("seeder: libtorrent", "seeder: deluge").replace("1/4", "all")
+
+    assert read(text).seeder == "deluge"
+
+
 def test_too_many_seeders() -> None:
     """The seeders of all groups count together."""
     groups = "seeders:\n  - {count: 150, up_mbit: 1}\n  - {count: 150, up_mbit: 1}\n"
 
-    assert mistake(changed("seeders:\n", groups)) == "line 8: seeders: found 304 seeders in all; allowed: 1 to 200"
+    assert mistake(changed("seeders:\n", groups)) == "line 9: seeders: found 304 seeders in all; allowed: 1 to 200"
 
 
 def test_no_seeders() -> None:
     """An empty list is no swarm."""
     text = changed("seeders:\n  - count: 4\n    up_mbit: 250\n    has: 1/4\n", "seeders: []\n")
 
-    assert mistake(text) == "line 8: seeders: found 0 seeders in all; allowed: 1 to 200"
+    assert mistake(text) == "line 9: seeders: found 0 seeders in all; allowed: 1 to 200"
 
 
 def test_too_many_pieces() -> None:
@@ -256,7 +277,7 @@ def test_many_needs_bytes() -> None:
 def test_unreachable_time_limit() -> None:
     """A time limit that the links alone exceed is a mistake: nobody could finish."""
     assert mistake(VALID.replace("28 MB", "280 MB").replace("120", "8")) == (
-        "line 15: time_limit_s: found 8; the links alone take 8.96 s; allowed: more than that"
+        "line 16: time_limit_s: found 8; the links alone take 8.96 s; allowed: more than that"
     )
 
 
@@ -271,8 +292,8 @@ def test_all_mistakes_at_once() -> None:
         "a.yaml: 4 mistakes",
         "  line 3: payload.size: found -1",
         "  line 7: transport: found TCP",
-        "  line 9: seeders[0].cuont: no such field - did you mean count?",
-        "  line 13: client.up_mbit: found off",
+        "  line 10: seeders[0].cuont: no such field - did you mean count?",
+        "  line 14: client.up_mbit: found off",
     ]
 
 
@@ -384,6 +405,7 @@ fields = st.fixed_dictionaries(
     optional={
         "tracker": st.sampled_from(["referee", "opentracker"]),
         "transport": st.sampled_from(["any", "tcp", "utp"]),
+        "seeder": st.sampled_from(["libtorrent", "deluge"]),
         "exit_grace_s": st.floats(0, 600),
         "heats": st.integers(1, 1000),
     },
@@ -396,7 +418,7 @@ def scenario_of(data: object) -> Scenario:
         return read(json.dumps(data, ensure_ascii=False))
     except UserError as error:
         message = str(error)
-    assert any(words in message for words in ("together they hold", "the links alone take")), message
+    assert any(words in message for words in ("together they hold", "the links alone take", "deluge")), message
     assume(False)
     raise AssertionError
 

@@ -16,6 +16,7 @@ from btgames.errors import HostError, HostLostError, TestbedError, UserError
 from btgames.far_workshop import FarWorkshop
 from btgames.hosts import Agent
 from btgames.hosts.line import Line
+from btgames.needs import DELUGE, OPENTRACKER
 from btgames.testbeds import shape
 from btgames.testbeds.station import _UNPACK, CACHE, Station, _tar
 
@@ -151,13 +152,27 @@ def test_a_machine_that_does_not_answer_is_a_host_error() -> None:
     assert time.monotonic() - began < 8
 
 
-def test_a_scenario_with_opentracker_needs_it_there(station: Station) -> None:
-    """Where it is not installed, how to have it is said; where it is, nothing is."""
-    with pytest.raises(UserError, match=r"good: this scenario .*opentracker"):
-        station.need_opentracker()
-    station.machine.put(b"", "/usr/local/bin/opentracker", 0o755)
-    station.need_opentracker()
-    station.machine.run(["rm", "/usr/local/bin/opentracker"])
+def test_what_a_scenario_needs_must_be_there_on_machines_of_ones_own(station: Station) -> None:
+    """Where it is not installed, how to have it is said; where it is, nothing is, and its version may be anybody's."""
+    notes: list[str] = []
+    with pytest.raises(UserError) as refused:
+        station.provide(DELUGE, notes.append, ours=False)
+    assert str(refused.value) == "good: this scenario needs Debian's Deluge: apt-get install deluged"
+    station.machine.put(b"", "/usr/local/bin/deluged", 0o755)
+    assert station.provide(DELUGE, notes.append, ours=False) == ""
+    station.machine.run(["rm", "/usr/local/bin/deluged"])
+    assert notes == []
+
+
+def test_what_a_scenario_needs_is_installed_on_machines_of_ours(station: Station) -> None:
+    """It is installed once; the service that Debian starts with it is ended, and does not come back."""
+    notes: list[str] = []
+    version = station.provide(OPENTRACKER, notes.append, ours=True)
+    assert version.startswith("0.0~git")
+    assert station.provide(OPENTRACKER, notes.append, ours=True) == version
+    assert notes == ["good: apt-get install opentracker"]
+    for asked, answer in (("is-enabled", b"disabled\n"), ("is-active", b"inactive\n")):
+        assert station.machine.run(["systemctl", asked, "opentracker.service"], check=False).out == answer
 
 
 def test_libtorrent_is_installed_once_for_seeders(station: Station) -> None:

@@ -131,23 +131,25 @@ class Agent:
         start_timeout_s: float = 20.0,
         grace_s: float = 1.0,
         package: str = "btgames.agents",
+        python: str = "",
     ) -> None:
         """
         Start ``python -m PACKAGE.NAME ARGS`` when entered, and wait for its ready line.
 
-        At the end of the context it has `grace_s` seconds to end by itself.
+        At the end of the context it has `grace_s` seconds to end by itself. `python` is the host's where none is named.
         """
         self.ready: dict[str, Any] = {}  # what it said with its ready line
         self._host = host
         self._name = name
         self._args = args
         self._package = package
+        self._python = python or host.python
         self._start_timeout_s = start_timeout_s
         self._grace_s = grace_s
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        argv = [self._host.python, "-m", f"{self._package}.{self._name}", *self._args]
+        argv = [self._python, "-m", f"{self._package}.{self._name}", *self._args]
         self._process = self._host.start(argv)
         try:
             self.ready = self._heard("its ready line", self._start_timeout_s)

@@ -34,7 +34,7 @@ class Testbed(Protocol):
     """
     Hosts for one race, as long as the context lasts.
 
-    Name, rights, links, machine and workshop can be had before it is entered: contestants are installed first.
+    Name, rights, programs, links, machine, workshop can be had before it is entered: contestants are installed first.
     """
 
     @property
@@ -48,6 +48,14 @@ class Testbed(Protocol):
     @property
     def rights(self) -> str:
         """The rights under which the race runs, for the race card."""
+
+    @property
+    def programs(self) -> Mapping[str, str]:
+        """
+        Package and version of each program of Debian's that the scenario needs: see `btgames.needs`.
+
+        The version is empty where the program did not come from a package.
+        """
 
     def interface(self, host: str) -> str:
         """Return the interface on which a client host meets the others."""

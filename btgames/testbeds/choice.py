@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from btgames import opentracker
 from btgames.errors import TestbedError
 from btgames.ground import memory_bytes
+from btgames.needs import needs_of
 from btgames.testbeds import HostPlan, inventory
 from btgames.testbeds.local import LocalTestbed
 from btgames.testbeds.wish import machines_of
@@ -68,8 +68,10 @@ def local_testbed(scenario: Scenario) -> LocalTestbed:
         TestbedError: this machine cannot hold it; says why and what to do.
 
     """
-    testbed = LocalTestbed(plan_of(scenario), memory_bytes(scenario))
+    needs = needs_of(scenario)
+    testbed = LocalTestbed(plan_of(scenario), memory_bytes(scenario), needs=needs)
     testbed.check()
-    if scenario.tracker == "opentracker" and opentracker.find() is None:
-        raise TestbedError(f"this scenario {opentracker.NEEDED}")
+    missing = [f"this scenario {need.words}" for need in needs if need.find() is None]
+    if missing:
+        raise TestbedError("\n".join(missing))
     return testbed

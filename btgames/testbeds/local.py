@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from btgames.containment import Bounds
+    from btgames.needs import Need
     from btgames.testbeds import HostPlan
 
 _PROJECT = Path(btgames.__file__).resolve().parent.parent
@@ -46,14 +47,16 @@ class LocalTestbed:
         plan: Sequence[HostPlan],
         memory_bytes: int,
         *,
+        needs: Sequence[Need] = (),
         python: str = sys.executable,
         start_timeout_s: float = 20.0,
     ) -> None:
-        """`memory_bytes` is the most that all files of the race may take together."""
+        """`memory_bytes` is the most that all files of the race may take together; `needs` are the scenario's."""
         self.hosts: Mapping[str, NamespaceHost] = {}
         self.wiring_s = 0.0  # how long mounting and wiring took
         self._plan = tuple(plan)
         self._memory_bytes = memory_bytes
+        self._needs = tuple(needs)
         self._python = python
         self._start_timeout_s = start_timeout_s
         self._root = os.geteuid() == 0
@@ -68,6 +71,11 @@ class LocalTestbed:
     def links(self) -> dict[str, Any]:
         """The links for the race card, by host name: see `btgames.testbeds.HostPlan.link`."""
         return {host.name: host.link() for host in self._plan}
+
+    @property
+    def programs(self) -> dict[str, str]:
+        """Package and version of what the scenario needs."""
+        return {need.package: need.version() for need in self._needs}
 
     def interface(self, host: str) -> str:
         """Return the interface of any host."""

@@ -18,6 +18,7 @@ from btgames.arena import room_bytes
 from btgames.containment import PASSING_UIDS, Bounds, memory_bytes, passing_uid
 from btgames.errors import GamesError, TestbedError, UserError
 from btgames.far_workshop import FarWorkshop, SpreadWorkshop
+from btgames.needs import needs_of
 from btgames.side_by_side import in_parallel
 from btgames.testbeds import shape
 from btgames.testbeds.station import Station
@@ -51,6 +52,7 @@ class SshTestbed:
         plan: Sequence[HostPlan],
         stations: Mapping[str, Station],
         pythons: Mapping[str, str],
+        programs: Mapping[str, str],
         scenario: Scenario,
     ) -> None:
         """
@@ -62,10 +64,12 @@ class SshTestbed:
             plan: the scenario's hosts.
             stations: of each host by its name; several hosts may share one.
             pythons: of each host, the interpreter that runs its agents.
+            programs: package and version of what the scenario needs.
             scenario: the one that is raced on.
 
         """
         self.name = machines.name
+        self.programs = dict(programs)
         self.hosts: Mapping[str, SshHost] = {}
         self._plan = {host.name: host for host in plan}
         self._stations = dict(stations)
@@ -206,15 +210,18 @@ def reached(
     every = {remote: Station(remote) for remote in dict.fromkeys(remotes.values())}
     stations = {host: every[remote] for host, remote in remotes.items()}
     pythons = dict.fromkeys(remotes, "python3")
+    programs: dict[str, str] = {}  # of several machines, one's: a fleet's are alike
 
     def furnish(remote: Remote, station: Station) -> None:
         station.reach()
-        seeders = [host for host in remotes if remotes[host] == remote and host.startswith("seeder")]
-        if seeders:
+        here = [host for host in remotes if remotes[host] == remote]
+        seeders = [host for host in here if host.startswith("seeder")]
+        if seeders and scenario.seeder == "libtorrent":
             python = station.libtorrent(notify)
             pythons.update(dict.fromkeys(seeders, python))
-        if remotes["tracker"] == remote and scenario.tracker == "opentracker":
-            station.need_opentracker()
+        for need in needs_of(scenario):
+            if any(host.startswith(need.role) for host in here):
+                programs[need.package] = station.provide(need, notify, ours=machines.ours)
 
     try:
         try:
@@ -223,7 +230,7 @@ def reached(
             raise
         except GamesError as error:
             raise UserError(f"{error}\nnothing was started") from error
-        yield SshTestbed(machines, options, plan, stations, pythons, scenario)
+        yield SshTestbed(machines, options, plan, stations, pythons, programs, scenario)
     finally:
         for station in every.values():
             station.close()

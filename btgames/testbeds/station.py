@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import btgames
-from btgames import opentracker
 from btgames.errors import HostError, HostLostError, TestbedError, UserError
 from btgames.hosts import Agent
 from btgames.hosts.line import PATIENCE_S, Line
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from btgames.contestant import Contestant
     from btgames.hosts.remote import Remote
+    from btgames.needs import Need
 
 CACHE = "/var/cache/btgames"
 APT_S = 900.0
@@ -126,10 +126,21 @@ class Station:
         except HostError as error:
             raise UserError(f"{error}\n{self.remote.name} needs {what}") from error
 
-    def need_opentracker(self) -> None:
-        """Raise a UserError where opentracker is not installed."""
-        if not self.has("opentracker"):
-            raise UserError(f"{self.remote.name}: this scenario {opentracker.NEEDED}")
+    def provide(self, need: Need, notify: Callable[[str], None], *, ours: bool) -> str:
+        """
+        Return the version of what a scenario needs; on a machine of `ours` it is installed where it is missing.
+
+        Raises:
+            UserError: it is missing on somebody's machine.
+
+        """
+        if not self.has(need.package):
+            if not ours:
+                raise UserError(f"{self.remote.name}: this scenario {need.words}")
+            self.packages([need.package], notify)
+            # Debian starts it: it would take CPU and ports in the middle of a heat.
+            self.machine.run(["systemctl", "disable", "--now", f"{need.package}.service"])
+        return self.machine.run(need.asking_version, check=False).out.decode()
 
     def packages(self, packages: Sequence[str], notify: Callable[[str], None]) -> None:
         """Install packages of the system."""
