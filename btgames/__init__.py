@@ -12,14 +12,17 @@ doctor.py, doctor_machine.py,                    ``check``: the machine in words
 shell.py, shell_words.py, pseudo_terminal.py     ``shell``: the client host of a heat, with a terminal
 by_hand/                                         ``tracker``, ``seed``, ``download``: as in 2013, on machines far away
 listing.py, development.py                       ``contestants`` and ``scenarios``; ``test``, ``lint`` and ``bench``
+rematch.py                                       ``board``: 2013's contest raced again, then beside now
 leaderboard.py, row.py, history.py, report/      race cards -> ranked rows -> terminal, Markdown, CSV, JSON; no hosts
 ground.py                                        testbed and swarm as heats find them: mended where they failed
 heat.py, timing.py, verdict.py,                  one heat: its steps, time and outcome, what it leaves behind
   remains.py, keep.py, arena.py                  and the folder that it may fill
-swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
+swarm.py, opentracker.py, needs.py, sources.py   tracker and seeders of one heat, started and proven to answer
 workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
-installing.py, far_installing.py                 contestants, each into a directory of its own
-install_log.py                                   what an install's commands print: kept, cut, and what it tells
+install_command.py, far_installing.py,           ``install`` and ``uninstall``
+  uninstalling.py
+installing.py, install_folder.py,                contestants, each into a directory of its own, with its record and log
+  install_log.py
 wrapper.py, worker.py, contract.py               a contestant's three functions: where they run, what they may use
 recipes.py, git_home.py, runtimes.py,            what its install() is made of: package tools, sources, interpreters
   bullseye.py
@@ -34,7 +37,7 @@ scenario.py, scenario_parts.py,                  a scenario and its file, all mi
 result.py, machine.py                            the race card and its facts
 payload.py, torrent.py                           a payload from its seed, its marks, its torrent
 places.py, caller.py, interrupts.py, errors.py   paths, owners, how a command ends, what a user is told
-side_by_side.py                                  several machines at once, and Ctrl-C that waits for none
+side_by_side.py                                  several things at once, and Ctrl-C that waits for none
 ===============================================  ======================================================================
 """
 
