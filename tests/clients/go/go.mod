@@ -1,0 +1,3 @@
+module example.org/checkout-client
+
+go 1.21
