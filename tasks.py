@@ -96,6 +96,37 @@ def leaderboard(_: Context, *, card: list[str] | None = None, format: str = "tab
     return leaderboard.command(cards=card or [], format=format, results_dir=Path("results"), out=sys.stdout)
 
 
+@command(
+    iterable=["card", "host"],
+    help={
+        "heats": "heats of each contestant on each size; the default is the scenario's",
+        "card": "race cards of an earlier board, to print its tables again; repeatable",
+        "format": "table or markdown",
+        "quiet": "print the tables only",
+        **WHERE,
+    },
+)
+def board(
+    _: Context,
+    *,
+    heats: str | None = None,
+    card: list[str] | None = None,
+    format: str = "table",  # noqa: A002 - the option's name
+    quiet: bool = False,
+    testbed: str = "auto",
+    stack: str | None = None,
+    host: list[str] | None = None,
+    key: str | None = None,
+) -> int:
+    """Race the contest of 2013 again, with three clients of today."""
+    heats_each = whole("--heats", heats, least=1, most=1000)
+    from btgames import rematch
+    from btgames.testbeds.wish import Wish
+
+    wish = Wish(testbed, stack, tuple(host or ()), key)
+    return rematch.command(cards=card or [], heats=heats_each, format=format, quiet=quiet, wish=wish)
+
+
 @command(iterable=["contestant", "host"], help={"contestant": f"{CONTESTANT}; none: the machine itself", **WHERE})
 def check(
     _: Context,
@@ -132,10 +163,18 @@ def install(
     key: str | None = None,
 ) -> int:
     """Install contestants ahead of a race, system packages included."""
-    from btgames import installing
+    from btgames import install_command
     from btgames.testbeds.wish import Wish
 
-    return installing.command(contestant or [], yes=yes, wish=Wish(testbed, stack, tuple(host or ()), key))
+    return install_command.command(contestant or [], yes=yes, wish=Wish(testbed, stack, tuple(host or ()), key))
+
+
+@command(iterable=["contestant"], help={"contestant": f"{CONTESTANT.replace('who races', 'whom')}; `all`"})
+def uninstall(_: Context, *, contestant: list[str] | None = None) -> int:
+    """Remove what was installed for contestants on this machine, whatever version or source."""
+    from btgames import uninstalling
+
+    return uninstalling.command(contestant or [])
 
 
 @command(help={"scenario": SCENARIO, "contestant": "one to be installed, its command printed"})
@@ -325,7 +364,7 @@ def scenarios(_: Context) -> int:
 @command(
     name="test",
     help={
-        "suite": "all, unit, testbed, cloud, or the name of a module under test",
+        "suite": "all, unit, testbed, cloud, all-contestants, or the name of a module under test",
         "k": "only tests whose names match this expression of pytest's",
     },
 )

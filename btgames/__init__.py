@@ -17,7 +17,7 @@ leaderboard.py, row.py, history.py, report/      race cards -> ranked rows -> te
 ground.py                                        testbed and swarm as heats find them: mended where they failed
 heat.py, timing.py, verdict.py,                  one heat: its steps, time and outcome, what it leaves behind
   remains.py, keep.py, arena.py                  and the folder that it may fill
-swarm.py, opentracker.py, needs.py, sources.py   tracker and seeders of one heat, started and proven to answer
+swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
 workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
 install_command.py, far_installing.py,           ``install`` and ``uninstall``
   uninstalling.py
@@ -33,7 +33,7 @@ hosts/                                           one Host protocol: run, start, 
 agents/                                          programs that run on hosts: stopwatch, cell, tracker, seeder, tenant
 contestant.py                                    who races: entries and modules, read, not run
 scenario.py, scenario_parts.py,                  a scenario and its file, all mistakes told at once
-  strict_model.py, strict_yaml.py
+  strict_model.py, strict_yaml.py, needs.py      and what it needs of Debian
 result.py, machine.py                            the race card and its facts
 payload.py, torrent.py                           a payload from its seed, its marks, its torrent
 places.py, caller.py, interrupts.py, errors.py   paths, owners, how a command ends, what a user is told

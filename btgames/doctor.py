@@ -18,6 +18,7 @@ from btgames.progress import Show
 from btgames.report.figures import plain
 from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
+from btgames.workshop import MadeReady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,9 +78,10 @@ def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -
         workshop = stack.enter_context(testbed.workshop([one.label for one in everyone]))
         stack.enter_context(testbed)
         show = stack.enter_context(Show(console, TINY.payload.size))
+        made = MadeReady(workshop, everyone, show.note)
         for one in everyone:
             console.print(Text(plain(f"{one.label}: {one.title}"), style="bold"))
-            done.append(doctor_contestant.examine(one, testbed, workshop, show, console))
+            done.append(doctor_contestant.examine(one, testbed, made, show, console))
     if len(done) > 1:
         console.print()
         console.print(_table(done))

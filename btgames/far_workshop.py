@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from btgames.contract import NeedsPackages
-from btgames.errors import HostError, HostLostError
+from btgames.errors import HostError, HostLostError, Unsupported
 from btgames.hosts import Agent
 from btgames.installing import Installed
+from btgames.side_by_side import in_parallel, in_turn
 from btgames.workshop import Racer
 from btgames.wrapper import CALL_S, INSTALL_S, Argv, ModuleError, packed, value_of
 
@@ -28,8 +29,6 @@ _LATER_S = 30.0  # the workshop there has limits of its own, and says what was l
 
 class FarWorkshop:
     """See `btgames.workshop.Readies`; what it starts lives as long as the context, and starts again when lost."""
-
-    side_by_side = 1
 
     def __init__(
         self,
@@ -56,6 +55,7 @@ class FarWorkshop:
         self._send = send
         self._packages = packages
         self._sent: dict[str, dict[str, Any]] = {}  # contestants by label, as the workshop there knows them
+        self._own: dict[str, str] = {}  # paths of the user's modules by those of their copies there
         self._agent: Agent | None = None
 
     def __enter__(self) -> Self:
@@ -78,14 +78,39 @@ class FarWorkshop:
             self._packages(needs.packages, notify)
             return self._ready(one, notify)
 
-    def _ready(self, one: Contestant, notify: Notify) -> Racer:
+    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
+        """Make several ready; see `btgames.workshop.Readies.ready_all`."""
+        made = self._install(everyone, notify)
+        needs = {label: why for label, why in made.items() if isinstance(why, NeedsPackages)}
+        if needs and self._packages is not None:
+            self._packages(sorted({package for why in needs.values() for package in why.packages}), notify)
+            made |= self._install([one for one in everyone if one.label in needs], notify)
+        return [self._made(one, made[one.label], notify) for one in everyone]
+
+    def _install(self, everyone: Sequence[Contestant], notify: Notify) -> dict[str, Installed | Unsupported]:
+        """Have contestants installed; return by label what came of each."""
+        made: dict[str, Installed | Unsupported] = {}
+        sound = [one for one in everyone if not one.problem]
+        request = {"contestants": [self._as_sent(one) for one in sound]}
+        answers = _once_more(lambda: self._ask("install", "an install", INSTALL_S, request, notify)) if sound else []
+        for one, answer in zip(sound, answers, strict=True):
+            try:
+                made[one.label] = _installed(self._value(answer))
+            except Unsupported as why:
+                made[one.label] = why
+        return {one.label: ModuleError(one.problem) for one in everyone if one.problem} | made
+
+    def _made(self, one: Contestant, installed: Installed | Unsupported, notify: Notify) -> Racer | Unsupported:
         try:
-            made = self.call(one, "ready", INSTALL_S, notify=notify)
-        except HostLostError:  # what was half installed is done again from the start
-            made = self.call(one, "ready", INSTALL_S, notify=notify)
-        fields = made["installed"]
-        installed = Installed(**{**fields, "read_only": tuple(fields["read_only"])})
-        return Racer(one, FarFunctions(self, one), installed, made["version"], self.host)
+            if isinstance(installed, Unsupported):
+                raise installed
+            return replace(self._ready(one, notify), installed=installed)
+        except Unsupported as why:
+            return why
+
+    def _ready(self, one: Contestant, notify: Notify) -> Racer:
+        made = _once_more(lambda: self.call(one, "ready", INSTALL_S, notify=notify))
+        return Racer(one, FarFunctions(self, one), _installed(made["installed"]), made["version"], self.host)
 
     def call(
         self,
@@ -103,23 +128,29 @@ class FarWorkshop:
             HostError: the machine is gone, or its workshop died.
 
         """
-        if one.label not in self._sent:
-            self._sent[one.label] = self._packed(one)
+        request = {**(fields or {}), "contestant": self._as_sent(one)}
+        return self._ask(do, f"{do} of {one.label}", timeout_s, request, notify)
+
+    def _ask(self, do: str, what: str, timeout_s: float, request: dict[str, Any], notify: Notify) -> Any:
+        """Have something done; `timeout_s` is how long nothing may be heard of it."""
         try:
             agent = self._running()
-            agent.tell(do, **{**(fields or {}), "contestant": self._sent[one.label]})
+            agent.tell(do, **request)
             while (answer := agent.hear(timeout_s + _LATER_S)) is not None and "note" in answer:
-                notify(self._as_here(one, answer["note"]))
+                notify(self._as_here(answer["note"]))
         except BaseException:
             self.__exit__()
             raise
         if answer is None:
             self.__exit__()
-            raise HostError(f"{self._machine.name}: {do} of {one.label} was not done in time")
+            raise HostError(f"{self._machine.name}: {what} was not done in time")
+        return self._value(answer)
+
+    def _value(self, answer: dict[str, Any]) -> Any:
         try:
             return value_of(answer)
         except ModuleError as error:
-            raise ModuleError(self._as_here(one, str(error))) from error
+            raise ModuleError(self._as_here(str(error))) from error
 
     def _running(self) -> Agent:
         if self._agent is None or not self._agent.alive:
@@ -128,13 +159,31 @@ class FarWorkshop:
             self._agent = agent.__enter__()
         return self._agent
 
-    def _packed(self, one: Contestant) -> dict[str, Any]:
-        path, source = self._send(one)
-        return {**asdict(one), "path": path, "source": source}
+    def _as_sent(self, one: Contestant) -> dict[str, Any]:
+        """Return a contestant as the workshop there knows it; send it first, once."""
+        if one.label not in self._sent:
+            path, source = self._send(one)
+            self._sent[one.label] = {**asdict(one), "path": path, "source": source}
+            self._own[path] = str(one.path)
+        return self._sent[one.label]
 
-    def _as_here(self, one: Contestant, text: str) -> str:
-        """Return a message that names the user's own file, not its copy."""
-        return text.replace(self._sent[one.label]["path"], str(one.path))
+    def _as_here(self, text: str) -> str:
+        """Return a message that names the user's own files, not their copies."""
+        for there, here in self._own.items():
+            text = text.replace(there, here)
+        return text
+
+
+def _once_more(call: Callable[[], Any]) -> Any:
+    """Do it again, once, when the connection broke: what was half installed is done again from the start."""
+    try:
+        return call()
+    except HostLostError:
+        return call()
+
+
+def _installed(fields: dict[str, Any]) -> Installed:
+    return Installed(**{**fields, "read_only": tuple(fields["read_only"])})
 
 
 class SpreadWorkshop:
@@ -143,29 +192,36 @@ class SpreadWorkshop:
     def __init__(self, workshops: Mapping[str, FarWorkshop]) -> None:
         """`workshops` has that of each contestant, by label; several contestants may share one."""
         self._workshops = workshops
-        self._locks = {workshop: threading.Lock() for workshop in workshops.values()}
+        self._each = list(dict.fromkeys(workshops.values()))
 
     @property
     def options(self) -> str:
         """See `btgames.workshop.Readies`."""
-        return next(iter(self._locks)).options
-
-    @property
-    def side_by_side(self) -> int:
-        """As many as there are client hosts."""
-        return len(self._locks)
+        return self._each[0].options
 
     def ready(self, one: Contestant, notify: Notify) -> Racer:
-        """Make a contestant ready on its own client host, one after the other there."""
+        """Make a contestant ready on its own client host."""
         workshop = self._workshops[one.label]
-        with self._locks[workshop]:
-            return workshop.ready(one, lambda text: notify(f"{workshop.host}: {text}"))
+        return workshop.ready(one, lambda text: notify(f"{workshop.host}: {text}"))
+
+    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
+        """Make several ready, on all their client hosts at once."""
+        made: dict[str, Racer | Unsupported] = {}
+
+        def make(workshop: FarWorkshop) -> None:
+            theirs = [one for one in everyone if self._workshops[one.label] is workshop]
+            racers = workshop.ready_all(theirs, lambda text: tell(f"{workshop.host}: {text}"))
+            made.update({one.label: racer for one, racer in zip(theirs, racers, strict=True)})
+
+        with in_turn(notify) as tell:
+            in_parallel([partial(make, workshop) for workshop in self._each])
+        return [made[one.label] for one in everyone]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for workshop in self._locks:
+        for workshop in self._each:
             workshop.__exit__(*exc)
 
 

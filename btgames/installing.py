@@ -1,42 +1,41 @@
 """
 Installing contestants: each into a directory of its own, contained and unprivileged, once per module, pin and source.
 
-Outside the race's namespaces, since it may use the internet. An install is whole when its record (a JSON file beside
-its directory) is there; what was interrupted is done again from the start.
+Outside the race's namespaces, since it may use the internet. What was interrupted is done again from the start: see
+install_folder.py.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btgames import caller, containment, contestant, places
-from btgames.contract import NeedsPackages
-from btgames.errors import GamesError, Unsupported
-from btgames.wrapper import Wrapper
+from btgames import caller, containment, install_folder, install_log, places
+from btgames.errors import NeedsPackages, Unsupported
+from btgames.side_by_side import in_parallel, in_turn
+from btgames.wrapper import ModuleError, Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from btgames.contestant import Contestant
-    from btgames.testbeds.wish import Wish
 
 Notify = Callable[[str], None]
 """
 Takes a line about what goes on.
 """
+
+_ROOM_BYTES = 50_000_000  # less is left by hardly any disk but one that is full: a small client takes as much
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Installed:
     folder: str  # its directory
     read_only: tuple[str, ...]  # what a race must show beside it
     seconds: float  # how long the install took
+    bytes: int = 0  # of the disk that it takes
     before: bool = field(default=False, compare=False)  # whether it was there already
 
 
@@ -57,13 +57,32 @@ def folder_of(one: Contestant, base: Path) -> Path:
             if ".git" not in path.relative_to(one.source).parts and path.is_file():
                 facts = path.stat()
                 digest.update(os.fsencode(path) + f" {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return base / f"{one.name}-{digest.hexdigest()[:12]}"
+    return base / install_folder.stem(one.name, digest.hexdigest())
 
 
-def record_of(one: Contestant, base: Path) -> Path:
-    """Return the file that is there when, and only when, the contestant is installed whole."""
-    folder = folder_of(one, base)
-    return folder.with_name(folder.name + ".json")
+def side_by_side(everyone: Sequence[Contestant], base: Path, notify: Notify) -> list[Installed | Unsupported]:
+    """
+    Install contestants, as many at a time as there are processors; return what came of each, in their order.
+
+    Builds that take minutes use all processors by themselves: they come one after the other, beside the rest. An
+    interrupt waits for none of them, and leaves to the next install to repair what was half done.
+    """
+    made: dict[str, Installed | Unsupported] = {}
+
+    def install(some: Sequence[Contestant]) -> None:
+        for one in some:
+            try:
+                with Wrapper(one) as wrapper:  # in this thread: its process dies with who started it
+                    made[one.label] = ensure(one, wrapper, base, tell)
+            except Unsupported as why:
+                made[one.label] = why
+
+    slow = [one for one in everyone if one.constants["SLOW"]]
+    others = [[one] for one in everyone if one not in slow]
+    with in_turn(notify) as tell:
+        at_once = max(2, len(os.sched_getaffinity(0)))
+        in_parallel([partial(install, some) for some in ([slow] if slow else []) + others], at_once)
+    return [made[one.label] for one in everyone]
 
 
 def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Installed:
@@ -75,11 +94,14 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
         Unsupported: it cannot be installed here; says why.
 
     """
+    if one.problem:
+        raise ModuleError(one.problem)
     try:
-        folder, record = folder_of(one, base), record_of(one, base)
+        folder = folder_of(one, base)
+        record = install_folder.record_of(folder)
         caller.make_folder(base)
-        with _locked(folder.with_name(folder.name + ".lock"), lambda: notify(f"{one.label}: another install is at it")):
-            if (there := _recorded(folder, record)) is not None:
+        with install_folder.locked(folder, lambda: notify(f"{one.label}: another install is at it")):
+            if (there := recorded(folder)) is not None:
                 return there
             record.unlink(missing_ok=True)
             installed = _install(one, wrapper, folder, notify)
@@ -93,128 +115,64 @@ def ensure(one: Contestant, wrapper: Wrapper, base: Path, notify: Notify) -> Ins
         raise Unsupported(f"cannot be installed: {error.filename or base}: {error.strerror}") from error
 
 
-def _recorded(folder: Path, record: Path) -> Installed | None:
-    """Return what the record says; None where there is none, or where what it tells of is gone."""
+def recorded(folder: Path) -> Installed | None:
+    """Return what a folder's record says; None where there is none, or where what it tells of is gone."""
     try:
-        fields = json.loads(record.read_bytes())
-        installed = Installed(str(folder), tuple(fields["read_only"]), float(fields["seconds"]), before=True)
+        fields = json.loads(install_folder.record_of(folder).read_bytes())
+        seconds, taken = float(fields["seconds"]), int(fields["bytes"])
+        installed = Installed(str(folder), tuple(fields["read_only"]), seconds, taken, before=True)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return installed if all(Path(path).exists() for path in (str(folder), *installed.read_only)) else None
+    return installed if all(Path(path).exists() for path in (installed.folder, *installed.read_only)) else None
 
 
 def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) -> Installed:
     began = time.monotonic()
-    _remove(folder)
+    install_folder.remove(folder)
     folder.mkdir()
+    log = install_log.log_of(folder)
+    log.write_bytes(b"")
+    caller.give(log)
     seen = () if one.source is None else (str(one.source),)
     cell = containment.cell_here(folder, seen)
     if cell.uid is not None:
         os.chown(folder, cell.uid, cell.uid)
-    notify(f"{one.label}: installing {one.name} {one.pin}".rstrip())
+    slow = "; this compiles and takes minutes" if one.constants["SLOW"] else ""
+    notify(f"{one.label}: installing {one.name} {one.pin}".rstrip() + slow)
+
+    def goes_on() -> None:
+        words = "installing", duration(time.monotonic() - began), install_log.last_line(log)
+        notify(f"{one.label}: {', '.join(filter(None, words))}")
+
     try:
-        needed = wrapper.install(cell)
-    except BaseException:
-        _remove(folder)
+        needed = wrapper.install(cell, log=str(log), goes_on=goes_on)
+    except BaseException as error:
+        left = shutil.disk_usage(folder).free
+        install_folder.remove(folder)
+        if isinstance(error, Unsupported) and not isinstance(error, NeedsPackages):
+            raise _in_words(error, left, log) from error
         raise
-    seconds = time.monotonic() - began
-    notify(f"{one.label}: installed in {seconds:.1f} s")
-    return Installed(str(folder), (*seen, *needed), seconds)
+    seconds, taken = time.monotonic() - began, install_folder.disk_bytes(folder)
+    notify(f"{one.label}: installed in {seconds:.1f} s, {install_folder.megabytes(taken)} on disk")
+    return Installed(str(folder), (*seen, *needed), seconds, taken)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder if it is there, also with folders in it that nobody may write to: Go makes such."""
-    for path, below, _ in os.walk(folder):
-        for each in (Path(path, name) for name in below):
-            if not each.is_symlink():
-                each.chmod(0o700)
-    if folder.exists():
-        shutil.rmtree(folder)
+def _in_words(why: Unsupported, left_bytes: int, log: Path) -> Unsupported:
+    """Return why an install failed, with what the tools themselves do not always say, and where they say all."""
+    hint = ""
+    if left_bytes < _ROOM_BYTES:
+        hint = f"the disk is almost full, {install_folder.megabytes(left_bytes)} are left: "
+    elif install_log.unreached(log):
+        hint = "no internet, perhaps, or a mirror that does not answer: "
+    return type(why)(f"{hint}{why}" + (f"; log: {log}" if log.stat().st_size else ""))
 
 
-@contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`; the kernel lets go of it when its holder dies."""
-    with path.open("w") as file:
-        caller.give(path)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def apt_line(packages: Sequence[str]) -> list[str]:
-    """Return the command that installs packages of the system, with sudo for someone who is not root."""
-    apt = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    return apt if os.geteuid() == 0 else ["sudo", *apt]
+def duration(seconds: float) -> str:
+    """Return seconds in words."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def how_to(one: Contestant, needs: NeedsPackages, options: str = "") -> str:
     """Return what a race says of a contestant whose packages are missing; `options` name its testbed."""
     return f"needs {' '.join(needs.packages)}: {places.COMMAND} install --contestant {shlex.quote(one.spec)}{options}"
-
-
-def command(contestants: Sequence[str], *, yes: bool, wish: Wish | None = None) -> int:
-    """Install contestants, packages of the system included when the user says so; 1 when one could not be."""
-    # Not at the top: machines far away, where this module works too, have no rich, and need none of the rest.
-    from btgames.report.figures import plain  # noqa: PLC0415
-    from btgames.testbeds.wish import ANY, machines_of  # noqa: PLC0415
-
-    everyone = contestant.load(contestants or contestant.DEFAULT, places.CONTESTANTS)
-    if machines := machines_of(wish or ANY, print):
-        from btgames import far_installing  # noqa: PLC0415
-
-        return far_installing.command(everyone, machines, wish or ANY, yes=yes)
-    missing = _install_all(everyone)
-    packages = sorted(
-        {package for needs in missing.values() if isinstance(needs, NeedsPackages) for package in needs.packages}
-    )
-    if packages and _may_run(apt_line(packages), yes=yes):
-        _apt(packages)
-        missing = _install_all([one for one in everyone if one.label in missing])
-    for label, why in missing.items():
-        print(plain(f"{label}: not installed: {why}"), file=sys.stderr)
-    return 1 if missing else 0
-
-
-def _install_all(everyone: Sequence[Contestant]) -> dict[str, Unsupported]:
-    """Install each; return who could not be, and why."""
-    missing: dict[str, Unsupported] = {}
-    for one in everyone:
-        with Wrapper(one) as wrapper:
-            try:
-                done = ensure(one, wrapper, places.installed(), print)
-                print(f"{one.label}: ready in {done.folder}")
-            except Unsupported as why:
-                missing[one.label] = why
-    return missing
-
-
-def _may_run(argv: Sequence[str], *, yes: bool) -> bool:
-    print(f"Packages of the system are needed: {shlex.join(argv)}")
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        print("Say --yes to have this run, or run it yourself.", file=sys.stderr)
-        return False
-    try:
-        return input("Run it now? [y/N] ").strip().lower() in {"y", "yes"}
-    except EOFError:
-        return False
-
-
-def _apt(packages: Sequence[str]) -> None:
-    argv = apt_line(packages)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        # The one thing that a dying harness leaves to finish: an interrupted dpkg is worse than a late one. Hence no
-        # subprocess.run, which kills what it waits for on Ctrl-C. Sudo needs the terminal, to ask for a password.
-        process = subprocess.Popen(argv, env=environment, start_new_session=argv[0] != "sudo")
-    except OSError as error:
-        raise GamesError(
-            f"{error.filename} is not here: install {' '.join(packages)} the way this system does"
-        ) from error
-    if status := process.wait():
-        raise GamesError(f"{shlex.join(argv)} ended with status {status}; is an apt-get update due?")

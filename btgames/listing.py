@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from btgames import contestant, installing, places, scenario
+from btgames import contestant, install_folder, install_log, installing, places, scenario
 from btgames.contract import SYSTEM_PATH
 from btgames.report.figures import plain
 
@@ -26,12 +27,14 @@ Row = tuple[list[str], list[str]]
 The cells of a row: those of any table, and the longer ones, which stand beneath where a terminal is narrow.
 """
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")  # of git, which knows it by its first digits, too
+
 
 def contestants() -> int:
     """List the contestants that ship; return 0."""
     files = contestant.contestant_files(places.CONTESTANTS)
     rows = [_contestant(contestant.read(path, label=name, spec=name)) for name, path in files.items()]
-    names = ["name", "language", "year", "pin", "raced", "installed"], ["what", "home", "to do"]
+    names = ["name", "language", "year", "pin", "raced", "installed", "disk", "licence"], ["what", "home", "to do"]
     _print(names, rows, "`default` ones race when nobody is named. A file of your own: --contestant ./NAME.py")
     return 0
 
@@ -49,23 +52,27 @@ def scenarios() -> int:
 
 def _contestant(one: Contestant) -> Row:
     if one.problem:
-        return [one.name, "", "", "", "", "broken"], ["", "", one.problem]
+        return [one.name, "", "", "", "", "broken", "", ""], ["", "", one.problem]
     facts = one.constants
-    here, to_do = installed(one, places.installed())
+    here, disk, to_do = installed(one, places.installed())
     raced = "default" if one.name in contestant.DEFAULT else "if named"
-    cells = [one.name, facts["LANGUAGE"], str(facts["YEAR"] or ""), one.pin, raced, here]
+    pin = one.pin[:12] if _COMMIT.fullmatch(one.pin) else one.pin
+    cells = [one.name, facts["LANGUAGE"], str(facts["YEAR"] or ""), pin, raced, here, disk, facts["LICENCE"]]
     return cells, [one.title, facts["HOME"], to_do]
 
 
-def installed(one: Contestant, base: Path) -> tuple[str, str]:
-    """Return whether a contestant is installed beneath `base`, in a word or two, and if not, what to do."""
+def installed(one: Contestant, base: Path) -> tuple[str, str, str]:
+    """Return whether a contestant is installed beneath `base`, in a word or two, its disk, and if not, what to do."""
     missing = missing_packages(one.path)
     if missing:
-        return "no", f"needs {' '.join(missing)}: {places.COMMAND} install --contestant {one.spec}"
-    if installing.record_of(one, base).exists():
-        return "yes", ""
+        return "no", "", f"needs {' '.join(missing)}: {places.COMMAND} install --contestant {one.spec}"
+    folder = installing.folder_of(one, base)
+    if (there := installing.recorded(folder)) is not None:
+        return "yes", install_folder.megabytes(there.bytes), ""
     slow = ", in more than two minutes" if one.constants["SLOW"] else ""
-    return "not yet", f"a race installs it{slow}"
+    log = install_log.log_of(folder)
+    tried = f"; an unfinished try: {log}" if log.exists() else ""
+    return "not yet", "", f"a race installs it{slow}{tried}"
 
 
 def missing_packages(module: Path) -> list[str]:
@@ -88,17 +95,16 @@ def _print(names: Row, rows: Sequence[Row], foot: str) -> None:
     """
     Print rows, each on one line where there is room for it; a pipe gets them so, too, that grep sees them whole.
 
-    Where the terminal is narrower, the longer cells of a row stand on a line of their own beneath the others.
+    Where the terminal is narrower, the longer cells of a row, and as many of the last others as do not fit either,
+    stand on a line of their own beneath.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    narrow = _aligned([names[0], *(cells for cells, _ in rows)])
-    wide = _aligned([names[0] + names[1], *(cells + longer for cells, longer in rows)])
-    if not console.is_terminal or max(map(cell_len, wide)) <= console.width:
-        head, *lines = wide
-        beneath: list[list[str]] = [[] for _ in rows]
-    else:
-        head, *lines = narrow
-        beneath = [longer for _, longer in rows]
+    whole = [names[0] + names[1], *(cells + longer for cells, longer in rows)]
+    counts = [len(whole[0]), *range(len(names[0]), 1, -1)]
+    tables = ((count, _aligned([row[:count] for row in whole])) for count in counts)
+    fits = (each for each in tables if not console.is_terminal or max(map(cell_len, each[1])) <= console.width)
+    count, (head, *lines) = next(fits, (1, [row[0] for row in whole]))
+    beneath = [row[count:] for row in whole[1:]]
     console.print(head, style="bold")
     for line, longer in zip(lines, beneath, strict=True):
         console.print(line)

@@ -11,7 +11,6 @@ import secrets
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +27,11 @@ from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
-from btgames.side_by_side import in_parallel
 from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from btgames.contestant import Contestant
     from btgames.scenario import Loaded
@@ -185,7 +183,7 @@ def run(race: Race, testbed: Testbed, order: random.Random) -> None:
 def _ready(race: Race, workshop: Readies) -> list[Racer]:
     """Install everyone; return who can race."""
     racers = []
-    for one, made in zip(race.contestants, _each_ready(race, workshop), strict=True):
+    for one, made in zip(race.contestants, workshop.ready_all(race.contestants, race.show.note), strict=True):
         if isinstance(made, NeedsPackages):
             _unsupported(race, one, installing.how_to(one, made, workshop.options))
         elif isinstance(made, Unsupported):
@@ -193,21 +191,6 @@ def _ready(race: Race, workshop: Readies) -> list[Racer]:
         else:
             racers.append(made)
     return racers
-
-
-def _each_ready(race: Race, workshop: Readies) -> Iterator[Racer | Unsupported]:
-    """Make everyone ready, several at a time where the workshop allows it; give what came of it, in their order."""
-
-    def make(one: Contestant) -> Racer | Unsupported:
-        try:
-            return workshop.ready(one, race.show.note)
-        except Unsupported as why:
-            return why
-
-    if workshop.side_by_side == 1:
-        yield from map(make, race.contestants)
-    else:
-        yield from in_parallel([partial(make, one) for one in race.contestants])
 
 
 def _unsupported(race: Race, one: Contestant, why: str) -> None:

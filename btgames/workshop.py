@@ -18,6 +18,8 @@ from btgames.errors import Unsupported
 from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from btgames.contestant import Contestant
     from btgames.installing import Installed, Notify
     from btgames.wrapper import Functions
@@ -41,10 +43,6 @@ class Readies(Protocol):
     def options(self) -> str:
         """The options of the command line that name its machine, to be added to a task; "" for this one."""
 
-    @property
-    def side_by_side(self) -> int:
-        """How many contestants may be made ready at the same time; with 1, from the main thread only."""
-
     def ready(self, one: Contestant, notify: Notify) -> Racer:
         """
         Return a contestant that can race; install it first if it is not there.
@@ -53,6 +51,13 @@ class Readies(Protocol):
             NeedsPackages: packages of the system are missing.
             Unsupported: it cannot race here; says why.
 
+        """
+
+    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
+        """
+        Make several ready, their installs side by side; return in their order who can race, or why one cannot.
+
+        From the main thread only, as what is started for racers dies with the thread that started it.
         """
 
     def __enter__(self) -> Self: ...
@@ -64,7 +69,6 @@ class Workshop:
     """The workshop on this machine; see `Readies`."""
 
     options = ""
-    side_by_side = 1
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -77,12 +81,55 @@ class Workshop:
 
     def ready(self, one: Contestant, notify: Notify) -> Racer:
         """Make a contestant ready; see `Readies.ready`."""
-        return ready(one, self._stack.enter_context(Wrapper(one)), notify)
+        wrapper = self._stack.enter_context(Wrapper(one))
+        return _racer(one, wrapper, installing.ensure(one, wrapper, places.installed(), notify))
+
+    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
+        """Make several ready; see `Readies.ready_all`."""
+        made: list[Racer | Unsupported] = []
+        installed = installing.side_by_side(everyone, places.installed(), notify)
+        for one, each in zip(everyone, installed, strict=True):
+            try:
+                if isinstance(each, Unsupported):
+                    raise each
+                made.append(_racer(one, self._stack.enter_context(Wrapper(one)), each))
+            except Unsupported as why:
+                made.append(why)
+        return made
 
 
-def ready(one: Contestant, wrapper: Wrapper, notify: Notify) -> Racer:
-    """Install a contestant where it is not there, and see that it is the version that was asked for."""
-    installed = installing.ensure(one, wrapper, places.installed(), notify)
+class MadeReady:
+    """Contestants that a workshop has made ready together, to be had one by one; see `Readies`."""
+
+    def __init__(self, workshop: Readies, everyone: Sequence[Contestant], notify: Notify) -> None:
+        """Make them ready; the workshop is left at the end of this context."""
+        self.options = workshop.options
+        self._workshop = workshop
+        made = workshop.ready_all(everyone, notify)
+        self._made = {one.label: each for one, each in zip(everyone, made, strict=True)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._workshop.__exit__(*exc)
+
+    def ready(self, one: Contestant, notify: Notify) -> Racer:
+        """Tell what came of one; see `Readies.ready`."""
+        del notify  # all was told before
+        made = self._made[one.label]
+        if isinstance(made, Unsupported):
+            raise made
+        return made
+
+    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
+        """Tell what came of several; see `Readies.ready_all`."""
+        del notify
+        return [self._made[one.label] for one in everyone]
+
+
+def _racer(one: Contestant, wrapper: Wrapper, installed: Installed) -> Racer:
+    """Return a contestant that is installed as one that races, if it is the version that was asked for."""
     cell = containment.cell_here(Path(installed.folder), installed.read_only)
     version = wrapper.version(cell) or one.pin
     if one.asked_version and not _is_version(one.asked_version, version):

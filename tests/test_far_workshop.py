@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from btgames.contract import CommandFailed, NeedsPackages
 from btgames.errors import HostError, HostLostError, Unsupported
 from btgames.far_workshop import FarWorkshop, SpreadWorkshop
 from btgames.hosts.here import Here
-from btgames.workshop import Workshop
+from btgames.workshop import Racer, Workshop
 from btgames.wrapper import ModuleError
 
 if TYPE_CHECKING:
@@ -224,6 +225,33 @@ def test_missing_packages_are_installed_on_machines_of_ours(far: Far) -> None:
         workshop.ready(one, far.notes.append)
 
 
+def test_several_are_installed_side_by_side_there(far: Far) -> None:
+    """Their installs go on together; who cannot be is told why, in its place; packages are fetched once, for all."""
+    there = far.folder / "there"
+    meet = (
+        "def install(host, version='1'):\n open({own!r}, 'w')\n while not os.path.exists({other!r}): time.sleep(0.01)\n"
+    )
+    files = [str(far.folder / name) for name in ("a.met", "b.met")]
+    needs = f"def install(host, version='1'):\n if not os.path.exists({str(there)!r}): raise NeedsPackages('frob')\n"
+    everyone = [
+        entry(far.folder, name="a", install=meet.format(own=files[0], other=files[1])),
+        entry(far.folder, name="torn", install="def install(:\n"),
+        entry(far.folder, name="needy", install=needs),
+        entry(far.folder, name="bad", install="def install(host, version='1'): 1 / 0\n"),
+        entry(far.folder, name="b", install=meet.format(own=files[1], other=files[0])),
+    ]
+    with far.workshop(apt=True) as workshop:
+        made = workshop.ready_all(everyone, far.notes.append)
+        assert far.packages == ["frob"]
+        there.touch()
+        (again,) = workshop.ready_all([everyone[2]], far.notes.append)
+    assert [isinstance(each, Racer) for each in (*made, again)] == [True, False, False, False, True, True]
+    assert [each.installed.before for each in made if isinstance(each, Racer)] == [False, False]
+    assert "torn.py:3" in str(made[1])
+    assert isinstance(made[2], NeedsPackages)
+    assert str(made[3]) == f"{far.folder}/bad.py:3: ZeroDivisionError: division by zero"
+
+
 def test_a_broken_module_is_told_with_the_users_own_path(far: Far) -> None:
     """File and line are those of the module that the user has, not of its copy."""
     error = refusal(far, entry(far.folder, install="def install(host, version='1'): 1 / 0\n"))
@@ -338,10 +366,38 @@ def test_spread_contestants_are_made_ready_on_their_own_hosts(tmp_path: Path) ->
     notes: list[str] = []
     with SpreadWorkshop({"one": shops[0], "two": shops[1], "three": shops[1]}) as workshop:
         racers = [workshop.ready(entry(tmp_path, name=name), notes.append) for name in ("one", "two", "three")]
-        assert (workshop.side_by_side, workshop.options) == (2, " --spread")
+        assert workshop.options == " --spread"
     assert [racer.host for racer in racers] == ["client-1", "client-2", "client-2"]
     assert notes == ["client-1: installing", "client-2: installing", "client-2: installing"]
     assert [[process.status for process in host.processes] for host in hosts] == [[0], [0]]
+
+
+def test_client_hosts_install_at_the_same_time(tmp_path: Path) -> None:
+    """All hosts are at it together; racers and reasons come back in the order of the contestants."""
+    together = threading.Barrier(2, timeout=20)
+    installed = {"folder": "/i", "read_only": [], "seconds": 1.0, "bytes": 5, "before": False}
+
+    def answer(request: dict[str, Any]) -> list[dict[str, Any]] | dict[str, Any]:
+        if request["do"] == "ready":
+            return {"value": {"installed": {**installed, "before": True}, "version": "1"}}
+        together.wait()
+        made = [
+            {"unsupported": "no"} if one["label"] == "two" else {"value": installed} for one in request["contestants"]
+        ]
+        return [{"note": "installing"}, {"value": made}]
+
+    hosts = [FakeHost(name, agents={"workshop_agent": answer}) for name in ("client-1", "client-2")]
+    shops = [FarWorkshop(host, lambda one: (str(one.path), None), None, "", host.name) for host in hosts]
+    notes: list[str] = []
+    with SpreadWorkshop({"one": shops[0], "two": shops[1], "three": shops[1]}) as workshop:
+        made = workshop.ready_all([entry(tmp_path, name=name) for name in ("one", "two", "three")], notes.append)
+    assert [str(each) if isinstance(each, Unsupported) else each.host for each in made] == [
+        "client-1",
+        "no",
+        "client-2",
+    ]
+    assert [each.installed.before for each in made if not isinstance(each, Unsupported)] == [False, False]
+    assert sorted(notes) == ["client-1: installing", "client-2: installing"]
 
 
 # The agent's own words.

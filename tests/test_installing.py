@@ -1,11 +1,11 @@
-"""Installing: whole or not at all, once, by one at a time; packages of the system only when the user says so."""
+"""Installing: whole or not at all, once, by one at a time; what is told meanwhile, and why it could not be."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from modules import HEAD, entry
+from modules import entry
 
-from btgames import installing
+from btgames import install_folder, install_log, installing, wrapper
 from btgames.contract import CommandFailed, NeedsPackages
-from btgames.errors import GamesError, Unsupported
+from btgames.errors import Unsupported
 from btgames.testbeds.precheck import gather, why_not
 from btgames.wrapper import ModuleError, Wrapper
 
@@ -39,8 +39,18 @@ def base(tmp_path: Path) -> Path:
 
 def ensure(one: Contestant, base: Path, notes: list[str] | None = None) -> Installed:
     """Install, with the module's process of its own."""
-    with Wrapper(one) as wrapper:
-        return installing.ensure(one, wrapper, base, (notes if notes is not None else []).append)
+    with Wrapper(one) as functions:
+        return installing.ensure(one, functions, base, (notes if notes is not None else []).append)
+
+
+def record(one: Contestant, base: Path) -> Path:
+    """Return the file that is there when a contestant is installed whole."""
+    return install_folder.record_of(installing.folder_of(one, base))
+
+
+def log_of(one: Contestant, base: Path) -> Path:
+    """Return the log of a contestant's install."""
+    return install_log.log_of(installing.folder_of(one, base))
 
 
 def refusal(one: Contestant, base: Path) -> Unsupported:
@@ -48,7 +58,7 @@ def refusal(one: Contestant, base: Path) -> Unsupported:
     with pytest.raises(Unsupported) as caught:
         ensure(one, base)
     assert not installing.folder_of(one, base).exists()
-    assert not installing.record_of(one, base).exists()
+    assert not record(one, base).exists()
     return caught.value
 
 
@@ -107,7 +117,7 @@ def test_a_failing_install_leaves_nothing(tmp_path: Path, base: Path, text: str,
 def test_an_install_that_hangs_has_a_time_limit(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An install over its limit is broken, with the line that it was at, and leaves nothing."""
     limited = Wrapper.install
-    monkeypatch.setattr(Wrapper, "install", lambda self, cell: limited(self, cell, timeout_s=0.5))
+    monkeypatch.setattr(Wrapper, "install", lambda self, cell, **told: limited(self, cell, timeout_s=0.5, **told))
     one = entry(tmp_path, install="def install(host, version='1'):\n time.sleep(60)\n")
     error = refusal(one, base)
     assert isinstance(error, ModuleError)
@@ -128,7 +138,7 @@ def test_a_killed_install_is_done_again_from_the_start(tmp_path: Path, base: Pat
         wait_for(marker)
         other.kill()
     assert (installing.folder_of(one, base) / "half").exists()
-    assert not installing.record_of(one, base).exists()
+    assert not record(one, base).exists()
     done = ensure(one, base)
     assert [path.name for path in Path(done.folder).iterdir()] == ["whole"]
 
@@ -149,7 +159,7 @@ def test_ctrl_c_during_an_install_leaves_nothing(tmp_path: Path, base: Path) -> 
         ensure(one, base)
     thread.join()
     assert not installing.folder_of(one, base).exists()
-    assert not installing.record_of(one, base).exists()
+    assert not record(one, base).exists()
 
 
 @pytest.mark.parametrize("damage", ["folder", "needed", "torn", "odd"])
@@ -159,17 +169,17 @@ def test_what_is_recorded_but_gone_is_installed_again(tmp_path: Path, base: Path
     needed.mkdir()
     text = f'def install(host, version="1"):\n host.put("x", "it"); os.makedirs({str(needed)!r}, exist_ok=True)\n'
     one = entry(tmp_path, install=f"{text} host.needs({str(needed)!r})\n")
-    done, record = ensure(one, base), installing.record_of(one, base)
+    done, written = ensure(one, base), record(one, base)
     if damage == "folder":
         Path(done.folder, "it").unlink()
         Path(done.folder).rmdir()
     elif damage == "needed":
         needed.rmdir()
     else:
-        record.write_text(record.read_text()[:-9] if damage == "torn" else "[]")
+        written.write_text(written.read_text()[:-9] if damage == "torn" else "[]")
     assert ensure(one, base).read_only == (str(needed),)
     assert Path(done.folder, "it").exists()
-    assert json.loads(record.read_text())["folder"] == done.folder
+    assert json.loads(written.read_text())["folder"] == done.folder
 
 
 def test_a_folder_that_nobody_may_write_to_is_removed_all_the_same(tmp_path: Path, base: Path) -> None:
@@ -209,7 +219,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path) -> None:
         one = entry(tmp_path / "modules", install=fill)
         with pytest.raises(Unsupported, match="No space left on device"):
             ensure(one, tmp_path / "installed")
-        assert not installing.record_of(one, tmp_path / "installed").exists()
+        assert not record(one, tmp_path / "installed").exists()
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -291,16 +301,97 @@ def test_a_lock_file_alone_holds_nobody_up(tmp_path: Path, base: Path) -> None:
 
 
 def test_under_sudo_all_belongs_to_the_caller(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders, record and lock belong to who called sudo; a folder that was there before stays root's."""
+    """Folders, record, log and lock belong to who called sudo; a folder that was there before stays root's."""
     if os.geteuid() != 0:
         pytest.skip("needs root, as sudo has it")
     monkeypatch.setenv("SUDO_UID", "12345")
     monkeypatch.setenv("SUDO_GID", "12345")
     ensure(entry(tmp_path, install=PUT), base)
     made = [base.parent, *base.parent.rglob("*")]
-    assert len(made) == 6
+    assert len(made) == 7
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12345)}
     assert tmp_path.stat().st_uid == 0
+
+
+# Several at once, and what is told meanwhile.
+
+
+def meeting(tmp_path: Path, own: str, other: str) -> str:
+    """Return an install() that waits until another one has begun."""
+    return (
+        f"def install(host, version='1'):\n open({str(tmp_path / own)!r}, 'w')\n"
+        f" while not os.path.exists({str(tmp_path / other)!r}): time.sleep(0.01)\n"
+    )
+
+
+def test_several_are_installed_side_by_side(tmp_path: Path, base: Path) -> None:
+    """Two go on at a time at least; what came of each stands in its place; their processes end with them."""
+    everyone = [
+        entry(tmp_path, name="one", install=meeting(tmp_path, "1", "2")),
+        entry(tmp_path, name="two", install=meeting(tmp_path, "2", "1")),
+        entry(tmp_path, name="bad", install="def install(host, version='1'): raise Unsupported('no way')\n"),
+        entry(tmp_path, name="fine", install=PUT),
+    ]
+    notes: list[str] = []
+    made = installing.side_by_side(everyone, base, notes.append)
+    assert [isinstance(each, Unsupported) for each in made] == [False, False, True, False]
+    assert str(made[2]) == "no way"
+    assert {note.partition(" in ")[0] for note in notes} >= {"one: installed", "two: installed", "fine: installed"}
+    again = installing.side_by_side([everyone[0], everyone[3]], base, notes.append)
+    assert again == [made[0], made[3]]
+    assert [each.before for each in again if not isinstance(each, Unsupported)] == [True, True]
+
+
+def test_builds_that_take_minutes_come_one_after_the_other(tmp_path: Path, base: Path) -> None:
+    """Those with SLOW are installed one at a time, beside the others, and it is said before that it takes long."""
+    slowly = (
+        "SLOW = True\n"
+        "def install(host, version='1'):\n"
+        f" mark = {str(tmp_path / 'at-it')!r}\n"
+        " os.close(os.open(mark, os.O_CREAT | os.O_EXCL)); time.sleep(0.3); os.unlink(mark)\n"
+    )
+    everyone = [entry(tmp_path, name=name, install=slowly) for name in ("a", "b", "c")]
+    everyone.insert(1, entry(tmp_path, name="quick", install=meeting(tmp_path, "quick", "at-it")))
+    notes: list[str] = []
+    made = installing.side_by_side(everyone, base, notes.append)
+    assert not [why for why in made if isinstance(why, Unsupported)]
+    assert "a: installing a 1; this compiles and takes minutes" in notes
+    assert "quick: installing quick 1" in notes
+
+
+def test_an_install_that_goes_on_is_told_of(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every so often a line says how long it takes and what its log ends with, which no terminal obeys."""
+    monkeypatch.setattr(wrapper, "NEWS_S", 0.05)
+    text = (
+        "def install(host, version='1'):\n"
+        f" log = {str(base)!r} + '/' + os.path.basename(host.installed) + '.log'\n"
+        " time.sleep(0.2); open(log, 'w').write('$ make\\nCompiling\\x1b[2J tokio\\n'); time.sleep(0.2)\n"
+    )
+    notes: list[str] = []
+    ensure(entry(tmp_path, install=text), base, notes)
+    assert notes[0] == "mine: installing mine 1"
+    assert re.fullmatch(r"mine: installing, \d s", notes[1])
+    assert re.fullmatch(r"mine: installing, \d s, Compiling\N{REPLACEMENT CHARACTER}\[2J tokio", notes[-2])
+    assert notes[-1].startswith("mine: installed in ")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(15.2, "15 s"), (59.7, "1 min 0 s"), (90.0, "1 min 30 s")])
+def test_how_long_it_goes_on_in_words(seconds: float, words: str) -> None:
+    """Whole seconds; minutes where there are some."""
+    assert installing.duration(seconds) == words
+
+
+def test_what_it_takes_of_the_disk_is_told_and_recorded(tmp_path: Path, base: Path) -> None:
+    """When it is installed its size on disk is said, and stands in the record; a record without is not believed."""
+    text = "def install(host, version='1'):\n host.put(bytes(30_000_000), 'it'); os.link(host.installed + '/it', "
+    one, notes = entry(tmp_path, install=f"{text}host.installed + '/again')\n"), list[str]()
+    done = ensure(one, base, notes)
+    assert 30_000_000 <= done.bytes < 31_000_000
+    assert notes[-1].endswith(" s, 30 MB on disk")
+    assert ensure(one, base).bytes == done.bytes
+    fields = json.loads(record(one, base).read_text())
+    record(one, base).write_text(json.dumps({name: value for name, value in fields.items() if name != "bytes"}))
+    assert not ensure(one, base).before
 
 
 # A real cell.
@@ -312,9 +403,12 @@ def test_a_failing_command_is_told_with_its_last_lines(tmp_path: Path, base: Pat
     if reason := why_not(gather()):
         pytest.skip(reason.replace("\n", " "))
     text = "def install(host, version='1'): host.run('sh', '-c', 'seq 9; echo no libfoo >&2; exit 3')\n"
-    error = refusal(entry(tmp_path, install=text), base)
+    one = entry(tmp_path, install=text)
+    error = refusal(one, base)
     assert isinstance(error, CommandFailed)
-    assert str(error) == "sh -c seq 9; echo no libfoo >&2; exit 3 ended with status 3: 8 | 9 | no libfoo"
+    log = log_of(one, base)
+    assert str(error) == f"sh -c seq 9; echo no libfoo >&2; exit 3 ended with status 3: 8 | 9 | no libfoo; log: {log}"
+    assert log.read_text().splitlines() == ["$ sh -c 'seq 9; echo no libfoo >&2; exit 3'", *"123456789", "no libfoo"]
 
 
 @pytest.mark.testbed
@@ -324,111 +418,8 @@ def test_a_hanging_command_is_killed_and_told(tmp_path: Path, base: Path) -> Non
         pytest.skip(reason.replace("\n", " "))
     text = "def install(host, version='1'): host.run('sh', '-c', 'echo hm; sleep 60 & wait', timeout_s=1)\n"
     began = time.monotonic()
-    assert str(refusal(entry(tmp_path, install=text), base)).endswith("was killed, after 1 s at most: hm")
+    assert "was killed, after 1 s at most: hm; log: " in str(refusal(entry(tmp_path, install=text), base))
     assert time.monotonic() - began < PATIENCE_S
-
-
-# Packages of the system: `install`, with a fake apt-get.
-
-
-@pytest.fixture
-def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put fake apt-get and sudo first on PATH, enter a module that needs `frob`; return the fake's log."""
-    log = tmp_path / "apt.log"
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name, end in (
-        ("apt-get", f'test "$FAKE_APT" = fail && exit 100; touch {tmp_path}/frob'),
-        ("sudo", 'exec "$@"'),
-    ):
-        (tools / name).write_text(f'#!/bin/sh\necho "{name} $@" >> {log}\n{end}\n')
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    needs = f"def install(host, version='1'):\n if not os.path.exists('{tmp_path}/frob'): raise NeedsPackages('frob')\n"
-    entry(tmp_path, name="needy", install=needs, head=HEAD)
-    return log
-
-
-def test_packages_are_installed_when_the_user_says_yes(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --yes apt-get runs once, with the packages shown, and then the contestant is installed."""
-    assert installing.command(["./needy.py"], yes=True) == 0
-    line = "apt-get install --yes --no-install-recommends frob"
-    assert line in apt.read_text()
-    out = capsys.readouterr().out
-    assert line in out
-    assert "needy: ready in " in out
-
-
-def test_nothing_is_installed_unasked(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nobody can be asked, apt-get does not run; the line to run is shown, and the status is 1."""
-    with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open() as nobody:
-        patch.setattr(sys, "stdin", nobody)
-        assert installing.command(["./needy.py"], yes=False) == 1
-    assert not apt.exists()
-    said = capsys.readouterr()
-    assert "install --yes --no-install-recommends frob" in said.out
-    assert "Say --yes" in said.err
-    assert "needy: not installed: needs packages of the system: frob" in said.err
-
-
-@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("\x04", 1)])
-def test_the_user_is_asked_on_a_terminal(apt: Path, monkeypatch: pytest.MonkeyPatch, answer: str, status: int) -> None:
-    """On a terminal apt-get runs after a yes only; the end of input is a no."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(terminal) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        os.write(controller, answer.encode())
-        assert installing.command(["./needy.py"], yes=False) == status
-    os.close(controller)
-    assert apt.exists() == (status == 0)
-
-
-def test_a_failing_apt_is_told(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When apt-get fails, its line and status are the error."""
-    monkeypatch.setenv("FAKE_APT", "fail")
-    with pytest.raises(GamesError, match=r"apt-get install .* frob ended with status 100"):
-        installing.command(["./needy.py"], yes=True)
-    assert apt.exists()
-
-
-def test_without_apt_the_packages_are_named(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a system without apt-get the user is told what to install."""
-    monkeypatch.setattr(installing, "apt_line", lambda packages: ["no-such-apt-here", *packages])
-    with pytest.raises(GamesError, match="no-such-apt-here is not here: install frob the way this system does"):
-        installing.command(["./needy.py"], yes=True)
-    assert not apt.exists()
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # "still running" is what is wanted
-def test_ctrl_c_leaves_apt_to_finish(apt: Path) -> None:
-    """Ctrl-C while apt-get runs ends the waiting, not apt-get: a half configured system is worse than a late one."""
-    tool = apt.parent / "tools" / "apt-get"
-    begun, done = apt.parent / "begun", apt.parent / "done"
-    tool.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 1.5\ntouch {done}\n")
-
-    def interrupt() -> None:
-        wait_for(begun)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        installing.command(["./needy.py"], yes=True)
-    assert not done.exists()
-    thread.join()
-    wait_for(done)
-
-
-def test_others_are_installed_when_one_cannot_be(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One that fails does not keep the others from being installed; what it says is rendered harmless."""
-    entry(Path.cwd(), name="bad", install="def install(host): raise Unsupported('no\\x1b[31m way')\n")
-    assert installing.command(["./bad.py", "./needy.py"], yes=True) == 1
-    said = capsys.readouterr()
-    assert "needy: ready in " in said.out
-    assert said.err == "bad: not installed: no way\n"
-    assert apt.exists()
 
 
 def test_how_to_names_packages_and_line(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from modules import HEAD, INSTALL, entry
 
-from btgames import contestant, installing, listing, places, scenario
+from btgames import contestant, install_log, installing, listing, places, scenario
+from btgames.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,32 +31,34 @@ def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 
 
 def test_a_pipe_gets_each_contestant_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a pipe a row is one line with name, pin, language, year, title and home, without terminal sequences."""
+    """In a pipe a row is one line with name, pin, language, year, licence, title and home; no terminal sequences."""
     assert listing.contestants() == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
     rows = {line.split()[0]: line for line in out.splitlines()}
     for one in _shipped():
         assert one.name in rows
-        for text in (one.pin, one.title, one.constants["LANGUAGE"], str(one.constants["YEAR"]), one.constants["HOME"]):
+        names = ("LANGUAGE", "YEAR", "LICENCE", "HOME")
+        for text in (one.pin[:12], one.title, *(str(one.constants[name]) for name in names)):
             assert text in rows[one.name]
         assert ("default" in rows[one.name]) == (one.name in contestant.DEFAULT)
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120, 300])
 def test_a_terminal_gets_what_fits(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal no line of contestants is longer than it, down to 60 columns, and nothing is left out."""
+    """On a terminal no line of contestants is longer than it, and nothing is left out."""
     _on_a_terminal(monkeypatch, columns)
     listing.contestants()
     out = capsys.readouterr().out.replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
     widest = max(len(line.rstrip()) for line in out.splitlines())
-    assert widest <= max(columns, 67), "the figures' columns are not broken"
+    assert widest <= columns
     together = "".join(out.split())
     for one in _shipped():
         assert one.constants["HOME"] in together
-        assert "".join(one.title.split()) in together
+        for text in (one.pin[:12], one.title, one.constants["LICENCE"]):
+            assert "".join(text.split()) in together
 
 
 def test_each_scenario_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,15 +107,20 @@ def test_no_module_is_run(tmp_path: Path) -> None:
 
 
 def test_whether_it_is_installed(tmp_path: Path) -> None:
-    """Installed is what has its record; what lacks a package says how to get it; the rest a race installs."""
+    """Installed is what is whole, with its size; what lacks a package says how to get it; the rest a race installs."""
     one = entry(tmp_path)
-    assert listing.installed(one, tmp_path) == ("not yet", "a race installs it")
-    installing.record_of(one, tmp_path).touch()
-    assert listing.installed(one, tmp_path) == ("yes", "")
+    assert listing.installed(one, tmp_path) == ("not yet", "", "a race installs it")
+    log = install_log.log_of(installing.folder_of(one, tmp_path))
+    log.touch()
+    assert listing.installed(one, tmp_path) == ("not yet", "", f"a race installs it; an unfinished try: {log}")
+    with Wrapper(one) as wrapper:
+        installing.ensure(one, wrapper, tmp_path, lambda _: None)
+    assert listing.installed(one, tmp_path) == ("yes", "0.0 MB", "")
     slow = entry(tmp_path, name="slow", install=f"SLOW = True\n{INSTALL}")
-    assert "two minutes" in listing.installed(slow, tmp_path)[1]
+    assert "two minutes" in listing.installed(slow, tmp_path)[2]
     lacking = entry(tmp_path, name="lacking", install=NEEDS)
     assert listing.installed(lacking, tmp_path) == (
         "no",
+        "",
         "needs frob frob-utils: ./inv install --contestant ./lacking.py",
     )

@@ -42,7 +42,6 @@ class Stage:
     warm: dict[str, Outcome | BaseException] = field(default_factory=dict)  # how warm-ups end
     log: list[str] = field(default_factory=list)
     options: str = ""  # of the workshop that it is, too
-    side_by_side: int = 1  # the same
     on_disk: list[int] = field(default_factory=list)  # heats in the card's file at the beginning of each heat
     keep: Path | None = None
 
@@ -53,6 +52,16 @@ class Stage:
         if one.label in self.unready:
             raise self.unready[one.label]
         return Racer(one, FakeWrapper([]), Installed("/x", (), 0.0), "1")  # type: ignore[arg-type] # a fake
+
+    def ready_all(self, everyone: Sequence[Contestant], notify: Callable[[str], None]) -> list[Racer | Unsupported]:
+        """Stand in for a workshop's `ready_all`."""
+        made: list[Racer | Unsupported] = []
+        for one in everyone:
+            try:
+                made.append(self.ready(one, notify))
+            except Unsupported as why:
+                made.append(why)
+        return made
 
     def end(self, label: str, round_: int, attempt: int, planned: Outcome | BaseException) -> Heat:
         """Return how a heat ends, or raise."""
