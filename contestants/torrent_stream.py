@@ -1,0 +1,26 @@
+"""torrent_stream: a streaming library for Node.js, by a script of ours. https://github.com/mafintosh/torrent-stream"""
+
+from pathlib import Path
+
+from btgames.contract import Command, Host, Torrent, Unsupported, npm
+
+TITLE = "torrent-stream"
+HOME = "https://github.com/mafintosh/torrent-stream"
+LANGUAGE = "JavaScript"
+LICENCE = "MIT"
+YEAR = 2013
+
+
+def install(host: Host, version: str = "1.2.1") -> None:
+    npm(host, f"torrent-stream@{version}", least=(10,))
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
+    host.put(Path(__file__).with_name("_torrent_stream_driver.js").read_bytes(), "driver.js")
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    return Command("node", Path(torrentfile).with_name("driver.js"), torrentfile, into)
