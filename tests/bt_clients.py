@@ -72,9 +72,15 @@ class Agent:
 
 
 @contextlib.contextmanager
-def agent(name: str, *arguments: str, prefix: Sequence[str] = (), stderr: IO[str] | None = None) -> Iterator[Agent]:
+def agent(
+    name: str,
+    *arguments: str,
+    prefix: Sequence[str] = (),
+    stderr: IO[str] | None = None,
+    python: str = sys.executable,
+) -> Iterator[Agent]:
     """Run ``python -m btgames.agents.NAME``, under `prefix`, and wait for its first line."""
-    argv = [*prefix, sys.executable, "-m", f"btgames.agents.{name}", *arguments]
+    argv = [*prefix, python, "-m", f"btgames.agents.{name}", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr}
     with running(argv, env=environment, **pipes) as process:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from games import LOOK_S, RACE_S, SCENARIOS, SEEDS_ON, Games, Ran, fake, need_namespaces, need_opentracker
+from games import LOOK_S, RACE_S, SCENARIOS, SEEDS_ON, Games, Ran, fake, need_deluge, need_namespaces, need_opentracker
 
 from btgames.result import RaceCard
 
@@ -282,14 +282,17 @@ def test_retirement(games: Games) -> None:
     assert (ran.status, insisted.status) == (0, 0)
 
 
-@pytest.mark.parametrize("scenario", ["many-files", "opentracker"])
+@pytest.mark.parametrize("scenario", ["many-files", "opentracker", "deluge"])
 def test_scenarios(games: Games, scenario: str) -> None:
-    """Payloads of many files and a real opentracker make a race like any other."""
-    if scenario == "opentracker":
+    """Payloads of many files, a real opentracker and a real Deluge make a race like any other."""
+    real = scenario in {"opentracker", "deluge"}
+    if real:
         need_opentracker()
+    if scenario == "deluge":
+        need_deluge()
     ran = games.race(fake("perfect"), scenario=scenario)
     assert (ran.status, ran.one("perfect").outcome) == (0, "finished"), ran
-    assert bool(ran.one("perfect").announces) == (scenario != "opentracker")
+    assert bool(ran.one("perfect").announces) == (not real)
 
 
 def test_leaderboards(games: Games, ran: Ran) -> None:

@@ -50,6 +50,22 @@ def test_the_processes_live_as_long_as_the_swarm() -> None:
     assert not swarm.alive
 
 
+def test_deluge_is_started_with_debians_python() -> None:
+    """A scenario's Deluge takes the same requests, is run by the interpreter that has it, and is told no transport."""
+    calls: Calls = []
+    hosts = fake_hosts(calls)
+    hosts["seeder-1"].agents["deluge_seeder"] = hosts["seeder-1"].agents["seeder"]
+    scenario = small(seeder="deluge")
+    with Swarm(hosts, scenario) as swarm:
+        where = ["--bind", SEEDER, "--port", "6881", "--folder", "/fake/seeder-1/seeded"]
+        assert calls[3][2] == ["/usr/bin/python3", "-m", "btgames.agents.deluge_seeder", *where]
+        made = prepared(swarm, scenario)
+        calls.clear()
+        with swarm.heat(made):
+            assert steps(calls) == ["tracker tracker expect", "seeder-1 deluge_seeder seed", "tracker probe ready"]
+        assert steps(calls)[-1] == "seeder-1 deluge_seeder forget"
+
+
 def test_a_swarm_that_cannot_be_started_leaves_nothing() -> None:
     """When a seeder does not start, what was started before it is ended."""
     calls: Calls = []
