@@ -47,9 +47,9 @@ def test_without_port_left_or_event(swarm: Swarm) -> None:
     assert swarm.counts() == Counts(complete=1, incomplete=2, downloaded=0)
 
 
-def test_seeders_are_not_told_of_seeders(swarm: Swarm) -> None:
-    """Who has everything is told of those who lack something."""
-    assert told(swarm, replace(ASKER, left=0)) == [2]
+def test_whoever_asks_is_told_of_all(swarm: Swarm) -> None:
+    """Who says that nothing is left is told of seeders all the same: a client of 2013 says so from its start."""
+    assert told(swarm, replace(ASKER, left=0)) == [1, 2]
     assert told(swarm, replace(ASKER, left=None)) == [1, 2]
 
 

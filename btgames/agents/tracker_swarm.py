@@ -122,8 +122,7 @@ class Swarm:
         """
         Note the announce and return the peers for its asker, never the asker itself, and the swarm's counts.
 
-        An asker with nothing left is told of incomplete peers only: two seeders have nothing to give each other, and
-        their talk would be on the measured links.
+        Also of seeders when it says that nothing is left: one client of 2013 says so from its start.
 
         Raises:
             Refused: another info hash than the expected one; noted as well.
@@ -188,9 +187,7 @@ class Swarm:
         others = (
             peer
             for peer in self._peers.values()
-            if (peer.ip, peer.port) != asker
-            and not (announce.peer_id and peer.peer_id == announce.peer_id)
-            and not (announce.left == 0 and peer.complete)
+            if (peer.ip, peer.port) != asker and not (announce.peer_id and peer.peer_id == announce.peer_id)
         )
         return list(itertools.islice(others, wanted))
 
