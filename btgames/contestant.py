@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from btgames import places
 from btgames.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _paths(name: str, known: dict[str, Path], spec: str) -> list[Path]:
     if "/" not in name and not name.endswith(".py"):
         raise UserError(
             f"unknown contestant {_shown(name)}{nearest(name, known)}\n"
-            f"known: {', '.join(known)}; a file of your own is given as ./NAME.py"
+            f"{places.COMMAND} contestants lists those that ship; a file of your own is given as ./NAME.py"
         )
     if glob.has_magic(name):
         # A pattern may name whole folders: everything in them that could be a contestant.

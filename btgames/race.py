@@ -20,7 +20,7 @@ from btgames import contestant, installing, leaderboard, places
 from btgames import keep as keeping
 from btgames import scenario as scenarios
 from btgames.contract import NeedsPackages
-from btgames.errors import GamesError, Unsupported
+from btgames.errors import GamesError, Unsupported, UserError
 from btgames.ground import WARM_UP_BYTES, Ground
 from btgames.header import header_of
 from btgames.heat import one_line
@@ -67,6 +67,13 @@ class Race:
             self.all_ran = self.all_ran and result.outcome is Outcome.VOID and result.attempt == 1
         if result.outcome is Outcome.UNSUPPORTED:
             self.out.add(result.contestant)
+
+    @property
+    def status(self) -> int:
+        """Its exit status when it has come to its end: 2 where nobody could race at all, 1 where somebody could not."""
+        if self.done and all(result.outcome is Outcome.UNSUPPORTED for result in self.done):
+            return UserError.status
+        return 0 if self.all_ran else 1
 
     def place(self) -> str:
         """Say which heat of how many the last one was; who is unsupported has none, one that is run again is one."""
@@ -146,7 +153,7 @@ def _run_to_the_end(race: Race, testbed: Testbed, order_seed: int) -> int:
     except GamesError as error:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(error)
         return 1
-    return 0 if race.all_ran else 1
+    return race.status
 
 
 def run(race: Race, testbed: Testbed, order: random.Random) -> None:

@@ -19,8 +19,8 @@ from btgames.runtimes import SYSTEM_PATH
 if TYPE_CHECKING:
     from btgames.contract import Host
 
-BUILD_S = 1700.0
-"""Time limit of one build: cargo takes 12 minutes for rqbit on two cores."""
+BUILD_S = 3500.0
+"""Time limit of one build: a little less than an install has in all."""
 
 _BUILD = "build"
 """Folder of sources and caches that a build needs and a race does not; gone when it is done."""

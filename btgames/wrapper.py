@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from btgames.hosts.namespace import NamespaceHost
     from btgames.torrent import Torrent
 
-INSTALL_S = 1800.0
-"""Time limit of an install: cargo takes 12 minutes on two cores."""
+INSTALL_S = 3600.0
+"""Time limit of an install: cargo takes 12 minutes on two cores that do nothing else."""
 
 CALL_S = 20.0
 """Time limit of any other call: it puts a file, or returns data."""

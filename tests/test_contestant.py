@@ -134,7 +134,7 @@ def test_groups_stand_for_all_that_ship(tmp_path: Path) -> None:
 def test_a_misspelt_name_gets_the_nearest() -> None:
     """An unknown name is answered with the nearest known one, all known ones, and how to give a file."""
     words = refusal("aria")
-    assert words.startswith("unknown contestant 'aria' - did you mean aria2?\nknown: ")
+    assert words.startswith("unknown contestant 'aria' - did you mean aria2?\n./inv contestants lists ")
     assert "./NAME.py" in words
 
 

@@ -334,9 +334,9 @@ def test_who_turns_out_unsupported_runs_no_more(stage: Stage) -> None:
 
 
 def test_when_nobody_can_race_nothing_is_started(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without anybody who is ready there is no testbed; the leaderboard says why."""
+    """Without anybody who is ready there is no testbed; the leaderboard says why, and the status is a mistake's."""
     stage.unready = dict.fromkeys("ab", Unsupported("no"))
-    assert run(stage, "a", "b") == 1
+    assert run(stage, "a", "b") == 2
     assert stage.log == ["ready a", "ready b"]
     assert "unsupported" in capsys.readouterr().out
 
