@@ -1,0 +1,38 @@
+"""torrent_client: a client in Python, on asyncio, of the OpenWorm project. https://github.com/openworm/owmeta"""
+
+from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python_of
+
+TITLE = "torrent-client (OpenWorm)"
+HOME = "https://github.com/openworm/owmeta"
+LANGUAGE = "Python 3.6"
+LICENCE = "none stated"
+YEAR = 2019
+
+# Its command line is a daemon that seeds on for ever; this is what the daemon does with a torrent, and its end.
+START = """
+import asyncio, sys
+from torrent_client.algorithms import TorrentManager
+from torrent_client.models import TorrentInfo, generate_peer_id
+
+async def download(path, into):
+    manager = TorrentManager(TorrentInfo.from_file(path, download_dir=into), generate_peer_id(), None)
+    await manager.run()
+    await manager.stop()
+
+asyncio.get_event_loop().run_until_complete(download(*sys.argv[1:]))
+"""
+
+
+def install(host: Host, version: str = "1.2") -> None:
+    apt(host, "gcc", "libc6-dev", program="gcc")  # bitarray is written in C, as Python 3.6 had it
+    pip(host, f"torrent-client=={version}", python=python_of("3.6"))
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    return Command("python", "-I", "-c", START, torrentfile, into)
