@@ -67,8 +67,13 @@ def log_of(folder: Path) -> Path:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line that there is, cut, with nothing in it that a terminal obeys; "" where there is none."""
-    lines = [line.strip() for line in re.split(r"[\r\n]+", _tail(log)) if line.strip()]
+    """
+    Return the last line that there is, "" where there is none.
+
+    It is cut, has nothing in it that a terminal obeys, and leaves out the path of the folder that the log is of.
+    """
+    text = _tail(log).replace(f"{log.with_suffix('')}/", "")
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     line = " ".join(lines[-1].split()) if lines else ""
     line = line if len(line) <= _LINE_LENGTH else f"{line[: _LINE_LENGTH - 3]}..."
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

@@ -150,21 +150,22 @@ def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) ->
         left = shutil.disk_usage(folder).free
         install_folder.remove(folder)
         if isinstance(error, Unsupported) and not isinstance(error, NeedsPackages):
-            raise _in_words(error, left, log) from error
+            raise _in_words(error, folder, left, log) from error
         raise
     seconds, taken = time.monotonic() - began, install_folder.disk_bytes(folder)
     notify(f"{one.label}: installed in {seconds:.1f} s, {install_folder.megabytes(taken)} on disk")
     return Installed(str(folder), (*seen, *needed), seconds, taken)
 
 
-def _in_words(why: Unsupported, left_bytes: int, log: Path) -> Unsupported:
+def _in_words(why: Unsupported, folder: Path, left_bytes: int, log: Path) -> Unsupported:
     """Return why an install failed, with what the tools themselves do not always say, and where they say all."""
+    words = str(why).replace(f"{folder}/", "")
     hint = ""
     if left_bytes < _ROOM_BYTES:
         hint = f"the disk is almost full, {install_folder.megabytes(left_bytes)} are left: "
     elif install_log.unreached(log):
         hint = "no internet, perhaps, or a mirror that does not answer: "
-    return type(why)(f"{hint}{why}" + (f"; log: {log}" if log.stat().st_size else ""))
+    return type(why)(f"{hint}{words}" + (f"; log: {log}" if log.stat().st_size else ""))
 
 
 def duration(seconds: float) -> str:

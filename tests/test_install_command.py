@@ -125,3 +125,15 @@ def test_others_are_installed_when_one_cannot_be(apt: Path, capsys: pytest.Captu
     assert "needy: ready in " in said.out
     assert said.err == "bad: not installed: no way\n"
     assert apt.exists()
+
+
+def test_all_that_is_installed_is_added_up(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line says how many are installed whole on this machine, what they take, and where."""
+    put = "def install(host, version='1'): host.put(bytes(3_000_000), 'it')\n"
+    for name in ("one", "two"):
+        entry(Path.cwd(), name=name, install=put)
+        assert install_command.command([f"./{name}.py"], yes=False) == 0
+    base = apt.parent / "cache" / "btgames" / "installed"
+    (base / "half-0123456789ab").mkdir()
+    assert install_command.command(["./one.py"], yes=False) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Installed on this machine: 2, 6.0 MB in {base}"

@@ -65,6 +65,13 @@ def test_the_last_line_is_harmless(tmp_path: Path, text: str, line: str) -> None
     assert last_line(tmp_path / "log") == line
 
 
+def test_the_last_line_leaves_out_what_is_clear(tmp_path: Path) -> None:
+    """The path of the contestant's own folder would leave no room for what is done there."""
+    log = log_of(tmp_path / "mine-0123")
+    log.write_text(f"$ {tmp_path}/mine-0123/venv/bin/pip install x\n")
+    assert last_line(log) == "$ venv/bin/pip install x"
+
+
 @pytest.mark.parametrize(
     ("printed", "words"),
     [

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,12 @@ def refusal(one: Contestant, base: Path) -> Unsupported:
     assert not installing.folder_of(one, base).exists()
     assert not record(one, base).exists()
     return caught.value
+
+
+def need_cells() -> None:
+    """Skip the test where commands cannot be contained."""
+    if reason := why_not(gather()):
+        pytest.skip(reason.replace("\n", " "))
 
 
 def wait_for(path: Path) -> None:
@@ -222,6 +230,59 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path) -> None:
         assert not record(one, tmp_path / "installed").exists()
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.testbed
+def test_a_disk_without_room_is_said_to_be_full(tmp_path: Path) -> None:
+    """Where pip's own words do not say so, the reason does; the others are installed, and later it is whole."""
+    need_cells()
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small file system")
+    base = tmp_path / "disk" / "installed"
+    base.parent.mkdir()
+    one = entry(tmp_path, install="from btgames.contract import pip\ndef install(host, version='1'): pip(host, 'x')\n")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "test", str(base.parent)], check=True)
+    try:
+        assert str(refusal(one, base)).startswith("the disk is almost full, 0.0 MB are left: ")
+        assert not [path for path in base.iterdir() if path.suffix not in {".lock", ".log"}]
+        ensure(entry(tmp_path, name="small", install=PUT), base)
+    finally:
+        subprocess.run(["umount", str(base.parent)], check=True)
+
+
+@pytest.mark.testbed
+@pytest.mark.parametrize("retries", ["0", "1"])
+def test_without_the_internet_it_is_told(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, retries: str
+) -> None:
+    """An index that does not answer is told in words, and nothing is left that looks like an install."""
+    need_cells()
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", retries)
+    text = "from btgames.contract import pip\ndef install(host, version='1'): pip(host, f'pybittorrent=={version}')\n"
+    why = str(refusal(entry(tmp_path, install=text), base))
+    assert why.startswith("no internet, perhaps, or a mirror that does not answer: venv/bin/pip install ")
+    assert "ERROR: No matching distribution found for pybittorrent==1" in why
+
+
+@pytest.mark.testbed
+def test_a_pin_that_does_not_exist_is_told(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index's own words: which there are, and that this one is not among them."""
+    need_cells()
+    shelf = tmp_path / "shelf" / "frob"
+    shelf.mkdir(parents=True)
+    wheel = "frob-1.0-py3-none-any.whl"
+    (shelf / wheel).touch()
+    (shelf / "index.html").write_text(f"<a href='{wheel}'>{wheel}</a>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(shelf.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}")
+        text = "from btgames.contract import pip\ndef install(host, version='1'): pip(host, f'frob=={version}')\n"
+        why = str(refusal(entry(tmp_path, install=text, version="9"), base))
+        server.shutdown()
+    assert "frob==9 (from versions: 1.0) | ERROR: No matching distribution found for frob==9" in why
+    assert "internet" not in why
 
 
 # Which directory.
@@ -400,8 +461,7 @@ def test_what_it_takes_of_the_disk_is_told_and_recorded(tmp_path: Path, base: Pa
 @pytest.mark.testbed
 def test_a_failing_command_is_told_with_its_last_lines(tmp_path: Path, base: Path) -> None:
     """What the failing command printed last is the reason; nothing of the install is left."""
-    if reason := why_not(gather()):
-        pytest.skip(reason.replace("\n", " "))
+    need_cells()
     text = "def install(host, version='1'): host.run('sh', '-c', 'seq 9; echo no libfoo >&2; exit 3')\n"
     one = entry(tmp_path, install=text)
     error = refusal(one, base)
@@ -412,10 +472,17 @@ def test_a_failing_command_is_told_with_its_last_lines(tmp_path: Path, base: Pat
 
 
 @pytest.mark.testbed
+def test_the_reason_leaves_out_the_folder(tmp_path: Path, base: Path) -> None:
+    """In the reason the contestant's own folder, which is long and clear, is left out before names of what is in it."""
+    need_cells()
+    text = "def install(host, version='1'): host.run(host.put('exit 3', 'bin/fail', mode=0o755))\n"
+    assert str(refusal(entry(tmp_path, install=text), base)).startswith("bin/fail ended with status 127: ")
+
+
+@pytest.mark.testbed
 def test_a_hanging_command_is_killed_and_told(tmp_path: Path, base: Path) -> None:
     """A command over its own limit is killed, its children included, and its last words are the reason."""
-    if reason := why_not(gather()):
-        pytest.skip(reason.replace("\n", " "))
+    need_cells()
     text = "def install(host, version='1'): host.run('sh', '-c', 'echo hm; sleep 60 & wait', timeout_s=1)\n"
     began = time.monotonic()
     assert "was killed, after 1 s at most: hm; log: " in str(refusal(entry(tmp_path, install=text), base))

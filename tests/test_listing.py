@@ -41,7 +41,7 @@ def test_a_pipe_gets_each_contestant_whole(capsys: pytest.CaptureFixture[str]) -
         names = ("LANGUAGE", "YEAR", "LICENCE", "HOME")
         for text in (one.pin[:12], one.title, *(str(one.constants[name]) for name in names)):
             assert text in rows[one.name]
-        assert ("default" in rows[one.name]) == (one.name in contestant.DEFAULT)
+        assert ("if named" in rows[one.name]) != (one.name in contestant.DEFAULT)
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120, 300])

@@ -223,8 +223,10 @@ def test_real_tasks(tmp_path: Path) -> None:
     """The real program lists every task, from any folder, and each option of each has its help."""
     ran = run("-m", "btgames", "--list", cwd=tmp_path)
     assert ran.returncode == 0
-    tasks = "bench check contestants down download hosts install leaderboard leftovers lint race replace scenarios seed"
-    tasks += " shell ssh terminate test tracker up"
+    tasks = (
+        "bench board check contestants down download hosts install leaderboard leftovers lint race replace scenarios"
+    )
+    tasks += " seed shell ssh terminate test tracker uninstall up"
     listed = [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  ") and line[2] != " "]
     assert listed == tasks.split()
     for context in load_tasks().to_contexts():
