@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ class World:
         self.waited: list[str] = []
         self.reached: list[dict[str, str]] = []  # machines by host
         self.said: list[str] = []
+        self.scenario = TINY
 
     def fleet(self, name: str | None = None, *, needed: bool = True) -> Fleet | None:
         """Answer in the place of pulumi."""
@@ -106,7 +108,7 @@ class World:
 
     def choose(self, wish: Wish) -> Any:
         """Return the testbed that a wish leads to."""
-        with choice.testbed_for(TINY, wish, self.said.append) as testbed:
+        with choice.testbed_for(self.scenario, wish, self.said.append) as testbed:
             return testbed
 
     def refusal(self, wish: Wish) -> list[str]:
@@ -220,6 +222,25 @@ def test_spread_uses_all_clients(world: World) -> None:
         "client": "client-1",
         "client-2": "client-2",
     }
+
+
+def test_opentracker_and_deluge_want_machines_of_their_own(world: World) -> None:
+    """Where they share one, Deluge would refuse the harness, too: that is told before anything is reached."""
+    world.keys, world.machines = True, MACHINES
+    update = {"tracker": "opentracker", "seeder": "deluge"}
+    world.scenario = TINY.model_copy(update=update)
+    assert world.refusal(ANY) == [
+        "this scenario wants a tracker apart from its seeders, cloud has it on seeder-1: "
+        "Deluge refuses whoever has its own address",
+        "more of them: ./inv up --seeders N --clients N",
+    ]
+    assert world.reached == []
+    world.machines = (
+        replace(MACHINES[0], name="tracker-1", role="tracker", private_address="198.51.100.99"),
+        *MACHINES,
+    )
+    world.choose(ANY)
+    assert world.reached[0]["tracker"] == "tracker-1"
 
 
 def test_a_fleet_that_is_too_small_says_how_to_have_more(world: World) -> None:

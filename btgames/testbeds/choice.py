@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from btgames.errors import TestbedError
+from btgames.errors import TestbedError, UserError
 from btgames.ground import memory_bytes
 from btgames.needs import needs_of
 from btgames.testbeds import HostPlan, inventory
@@ -14,11 +14,12 @@ from btgames.testbeds.local import LocalTestbed
 from btgames.testbeds.wish import machines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from btgames.hosts.remote import Remote
     from btgames.scenario import Scenario
     from btgames.testbeds import Testbed
-    from btgames.testbeds.wish import Wish
+    from btgames.testbeds.wish import Machines, Wish
 
 
 @contextmanager
@@ -43,6 +44,8 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
     clients = sum(remote.role == "client" for remote in machines.remotes) if wish.spread else 1
     plan = plan_of(scenario, clients)
     remotes = inventory.assign(plan, machines.remotes, machines.name, machines.more)
+    if (scenario.tracker, scenario.seeder) == ("opentracker", "deluge"):
+        _check_apart(remotes, machines)
     used = remotes.values()
     unused = [each.name for each in machines.remotes if not any(inventory.same(each, one) for one in used)]
     if unused:
@@ -51,6 +54,21 @@ def testbed_for(scenario: Scenario, wish: Wish, notify: Callable[[str], None]) -
 
     with reached(machines, wish.options, plan, remotes, scenario, notify) as testbed:
         yield testbed
+
+
+def _check_apart(remotes: Mapping[str, Remote], machines: Machines) -> None:
+    """
+    Raise a UserError where opentracker shares a machine with a Deluge.
+
+    It tells an asker of itself. Deluge connects there, finds itself, and bans that address (its libtorrent does, for a
+    `self_connection`): it takes nobody from there, nor us, who look from the tracker's machine whether it answers.
+    """
+    tracker = remotes["tracker"]
+    if any(host.startswith("seeder") and inventory.same(remote, tracker) for host, remote in remotes.items()):
+        raise UserError(
+            f"this scenario wants a tracker apart from its seeders, {machines.name} has it on {tracker.name}: "
+            f"Deluge refuses whoever has its own address\n{machines.more}"
+        )
 
 
 def plan_of(scenario: Scenario, clients: int = 1) -> list[HostPlan]:
