@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,18 +226,14 @@ def test_spread_uses_all_clients(world: World) -> None:
 def test_opentracker_and_deluge_want_machines_of_their_own(world: World) -> None:
     """Where they share one, Deluge would refuse the harness, too: that is told before anything is reached."""
     world.keys, world.machines = True, MACHINES
-    update = {"tracker": "opentracker", "seeder": "deluge"}
-    world.scenario = TINY.model_copy(update=update)
+    world.scenario = TINY.model_copy(update={"tracker": "opentracker", "seeder": "deluge"})
+    apart = "this scenario wants a tracker apart from its seeders"
     assert world.refusal(ANY) == [
-        "this scenario wants a tracker apart from its seeders, cloud has it on seeder-1: "
-        "Deluge refuses whoever has its own address",
+        f"{apart}, cloud has it on seeder-1: Deluge refuses whoever has its own address",
         "more of them: ./inv up --seeders N --clients N",
     ]
     assert world.reached == []
-    world.machines = (
-        replace(MACHINES[0], name="tracker-1", role="tracker", private_address="198.51.100.99"),
-        *MACHINES,
-    )
+    world.machines = (Remote("tracker-1", "tracker", "192.0.2.1", "me"), *MACHINES)
     world.choose(ANY)
     assert world.reached[0]["tracker"] == "tracker-1"
 
