@@ -1,0 +1,34 @@
+"""
+steve: Steve's client of the contest of 2013, on Twisted. https://github.com/phsteve/bt
+
+Commit ffddf14 of 16 December 2013, the last before the contest's end. It needs CPython 2.7.
+"""
+
+from btgames.contract import Command, Host, Torrent, Unsupported, apt, git, pip, python27
+
+TITLE = "Steve (2013)"
+HOME = "https://github.com/phsteve/bt"
+LANGUAGE = "Python 2"
+LICENCE = "none stated"
+YEAR = 2013
+SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
+
+NEEDS = ("Twisted==13.1.0", "zope.interface==4.0.5", "bencode==1.0", "bitstring==3.1.2", "requests==2.0.1")
+
+
+def install(host: Host, version: str = "ffddf14895f6c32510c9c70189aa595310ff0017", source: str | None = None) -> None:
+    git(host, HOME, version, source)
+    apt(host, "gcc", "libc6-dev", program="gcc")  # parts of Twisted and zope.interface are written in C
+    pip(host, *NEEDS, python=python27(host))
+    host.run(f"{host.installed}/venv/bin/python", "-m", "compileall", "-q", "src")
+    host.put('#!/bin/sh\nexec python "$INSTALLED/src/bt.py" "$@"\n', "bin/steve", mode=0o755)
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    return Command("steve", torrentfile)
