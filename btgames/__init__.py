@@ -18,7 +18,8 @@ ground.py                                        testbed and swarm as heats find
 heat.py, timing.py, verdict.py,                  one heat: its steps, time and outcome, what it leaves behind
   remains.py, keep.py, arena.py                  and the folder that it may fill
 swarm.py, opentracker.py, sources.py             tracker and seeders of one heat, started and proven to answer
-workshop.py, far_workshop.py, workshop_agent.py  where contestants are made ready: this machine, or one far away
+workshop.py, far_workshop.py, workshop_agent.py, where contestants are made ready: this machine, or one far away,
+  spread_workshop.py                             or several
 install_command.py, far_installing.py,           ``install`` and ``uninstall``
   uninstalling.py
 installing.py, install_folder.py,                contestants, each into a directory of its own, with its record and log

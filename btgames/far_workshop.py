@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from btgames.contract import NeedsPackages
 from btgames.errors import HostError, HostLostError, Unsupported
 from btgames.hosts import Agent
 from btgames.installing import Installed
-from btgames.side_by_side import in_parallel, in_turn
 from btgames.workshop import Racer
 from btgames.wrapper import CALL_S, INSTALL_S, Argv, ModuleError, packed, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from btgames.containment import Cell
     from btgames.contestant import Contestant
@@ -184,45 +182,6 @@ def _once_more(call: Callable[[], Any]) -> Any:
 
 def _installed(fields: dict[str, Any]) -> Installed:
     return Installed(**{**fields, "read_only": tuple(fields["read_only"])})
-
-
-class SpreadWorkshop:
-    """The workshops of several client hosts, among which the contestants are dealt; see `btgames.workshop.Readies`."""
-
-    def __init__(self, workshops: Mapping[str, FarWorkshop]) -> None:
-        """`workshops` has that of each contestant, by label; several contestants may share one."""
-        self._workshops = workshops
-        self._each = list(dict.fromkeys(workshops.values()))
-
-    @property
-    def options(self) -> str:
-        """See `btgames.workshop.Readies`."""
-        return self._each[0].options
-
-    def ready(self, one: Contestant, notify: Notify) -> Racer:
-        """Make a contestant ready on its own client host."""
-        workshop = self._workshops[one.label]
-        return workshop.ready(one, lambda text: notify(f"{workshop.host}: {text}"))
-
-    def ready_all(self, everyone: Sequence[Contestant], notify: Notify) -> list[Racer | Unsupported]:
-        """Make several ready, on all their client hosts at once."""
-        made: dict[str, Racer | Unsupported] = {}
-
-        def make(workshop: FarWorkshop) -> None:
-            theirs = [one for one in everyone if self._workshops[one.label] is workshop]
-            racers = workshop.ready_all(theirs, lambda text: tell(f"{workshop.host}: {text}"))
-            made.update({one.label: racer for one, racer in zip(theirs, racers, strict=True)})
-
-        with in_turn(notify) as tell:
-            in_parallel([partial(make, workshop) for workshop in self._each])
-        return [made[one.label] for one in everyone]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for workshop in self._each:
-            workshop.__exit__(*exc)
 
 
 class FarFunctions:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from btgames.arena import room_bytes
 from btgames.containment import PASSING_UIDS, Bounds, memory_bytes, passing_uid
 from btgames.errors import GamesError, TestbedError, UserError
-from btgames.far_workshop import FarWorkshop, SpreadWorkshop
+from btgames.far_workshop import FarWorkshop
 from btgames.needs import needs_of
 from btgames.side_by_side import in_parallel
+from btgames.spread_workshop import SpreadWorkshop
 from btgames.testbeds import shape
 from btgames.testbeds.station import Station
 
