@@ -203,6 +203,28 @@ def test_the_wire_is_quiet() -> None:
         _wait(lambda: received(tracker) == [b"47", b"1"], "exactly the one packet arrives")
 
 
+def test_local_peer_discovery_finds_nobody() -> None:
+    """Multicast, to the group of BEP 14 for one, leaves a host and reaches no other; a packet after it does."""
+    group, port = "239.192.152.143", 6771
+    listen = (
+        "import socket, struct; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', {1}));"
+        "s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('{0}') + socket.inet_aton('{2}'));"
+        "print('up', flush=True); print(s.recv(99).decode())"
+    )
+    send = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+        "s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('{3}'));"
+        "s.sendto(b'to all', ('{0}', {1})); s.sendto(b'to one', ('{2}', {1}))"
+    )
+    with LocalTestbed(PLAN, MEMORY_BYTES) as testbed:
+        tracker, client = testbed.hosts["tracker"], testbed.hosts["client"]
+        listener = tracker.start([tracker.python, "-c", listen.format(group, port, tracker.address)])
+        assert listener.receive(DEADLINE_S) == b"up\n"
+        _python(client, send.format(group, port, tracker.address, client.address))
+        assert listener.receive(DEADLINE_S) == b"to one\n"
+        listener.stop()
+
+
 def test_a_shaped_link_carries_its_rate() -> None:
     """TCP goodput over a link of 10 Mbit/s is what Ethernet, IP and TCP leave of it, in both directions."""
     with LocalTestbed([HostPlan("shaped", 10, 10), HostPlan("free")], MEMORY_BYTES) as testbed:

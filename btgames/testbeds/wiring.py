@@ -3,7 +3,7 @@ Hosts as network namespaces, joined by a bridge and shaped by tbf. Runs inside t
 
 Each host has a veth pair: ``eth0`` in its own namespace, the other end a port of the bridge in the keeper's. Upload is
 shaped on eth0, download on the port; software rate limits are something else, and netem is not everywhere. Nothing else
-crosses the wire: no IPv6 on it, neighbours are known from the start.
+crosses the wire: no IPv6 and no multicast on it, neighbours are known from the start.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ def _join(switch: IPRoute, bridge: int, index: int, host: HostPlan) -> None:
             os.close(descriptor)
         (near,) = switch.link_lookup(ifname=port)
         switch.link("set", index=near, master=bridge, state="up")
+        # Multicast ends here, as it does in EC2 and at anybody's router: local peer discovery (BEP 14) would find
+        # hosts that only the tracker should tell of, and two that find each other at once drop both connections.
+        switch.brport("set", index=near, mcast_flood=0)
     _shape(switch, near, host.down_mbit)
 
 
