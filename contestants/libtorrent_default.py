@@ -8,6 +8,7 @@ from btgames.contract import Command, Host, Torrent, pip
 TITLE = "libtorrent, default settings"
 HOME = "https://libtorrent.org"
 LANGUAGE = "C++"
+LICENCE = "BSD-3-Clause"
 YEAR = 2003
 
 SETTINGS: dict[str, object] = {}
