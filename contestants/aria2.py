@@ -1,10 +1,11 @@
 """aria2: the download utility. https://aria2.github.io"""
 
-from btgames.contract import Command, Host, Torrent, apt
+from btgames.contract import Command, Host, Torrent, Unsupported, apt
 
 TITLE = "aria2"
 HOME = "https://aria2.github.io"
 LANGUAGE = "C++"
+LICENCE = "GPL-2.0-or-later"
 YEAR = 2006
 
 
@@ -17,6 +18,8 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

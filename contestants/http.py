@@ -12,6 +12,7 @@ from btgames.contract import Command, Host, Torrent
 TITLE = "HTTP download"
 HOME = "https://www.rfc-editor.org/rfc/rfc9110"
 LANGUAGE = "Python"
+LICENCE = "MIT"  # as this project
 YEAR = 2026
 YARDSTICK = True
 

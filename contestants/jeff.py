@@ -6,11 +6,12 @@ one heat in five hangs; 0.0.8 and earlier fail on torrents of a single file, 0.0
 that is gone.
 """
 
-from btgames.contract import Command, Host, Torrent, apt, pip, python27
+from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python27
 
 TITLE = "Jeff's drench (2013)"
 HOME = "https://github.com/jefflovejapan/drench"
 LANGUAGE = "Python 2"
+LICENCE = "MIT"
 YEAR = 2013
 
 
@@ -20,6 +21,8 @@ def install(host: Host, version: str = "0.0.9") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

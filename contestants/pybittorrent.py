@@ -1,10 +1,11 @@
 """pybittorrent: a small client in pure Python. https://github.com/gaffner/PyBitTorrent"""
 
-from btgames.contract import Command, Host, Torrent, pip
+from btgames.contract import Command, Host, Torrent, Unsupported, pip
 
 TITLE = "PyBitTorrent"
 HOME = "https://github.com/gaffner/PyBitTorrent"
 LANGUAGE = "Python"
+LICENCE = "MIT"
 YEAR = 2021
 
 # It has no command line of its own; this is its README's example. The progress bar also turns its debug log off.
@@ -16,6 +17,8 @@ def install(host: Host, version: str = "0.5.6") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -13,6 +13,7 @@ from btgames.contract import Command, Host, Torrent, apt
 TITLE = "Transmission (cli)"
 HOME = "https://transmissionbt.com"
 LANGUAGE = "C"
+LICENCE = "GPL-2.0-only OR GPL-3.0-only"
 YEAR = 2005
 
 SETTINGS = {
@@ -21,7 +22,6 @@ SETTINGS = {
     "pex-enabled": False,
     "port-forwarding-enabled": False,
     "preallocation": 0,
-    "utp-enabled": False,
 }
 
 
@@ -34,7 +34,7 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    host.put(json.dumps(SETTINGS), "config/settings.json")
+    host.put(json.dumps({**SETTINGS, "utp-enabled": torrent.transport == "utp"}), "config/settings.json")
     host.put("#!/bin/sh\nkill -INT $PPID\n", "done.sh", mode=0o755)
     return host.put(torrent.data, "test.torrent")
 
