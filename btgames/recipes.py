@@ -18,6 +18,7 @@ from btgames.runtimes import SYSTEM_PATH
 
 if TYPE_CHECKING:
     from btgames.contract import Host
+    from btgames.runtimes import Found
 
 BUILD_S = 3500.0
 """Time limit of one build: a little less than an install has in all."""
@@ -86,10 +87,7 @@ def npm(host: Host, *packages: str, least: tuple[int, ...] = (18,), scripts: boo
 
     """
     node = runtimes.find(runtimes.NODE, least)
-    program = shutil.which("npm", path=f"{node.folder}:{os.environ.get('PATH', '')}:{SYSTEM_PATH}")
-    if program is None:
-        raise Unsupported(f"needs npm, and there is none beside {node.path} or on PATH ({runtimes.NODE.hint})")
-    script = Path(program).resolve()
+    script = _npm(node)
     host.needs(node.prefix)
     host.needs(str(script.parent.parent))
     host.run("mkdir", "-p", f"{host.installed}/bin")
@@ -99,6 +97,15 @@ def npm(host: Host, *packages: str, least: tuple[int, ...] = (18,), scripts: boo
     cache = {"NPM_CONFIG_CACHE": f"{host.installed}/{_BUILD}"}
     host.run(node.path, script, "install", *options, *ignore, *packages, env=cache, timeout_s=BUILD_S)
     host.run("rm", "-rf", _BUILD)
+
+
+def _npm(node: Found) -> Path:
+    """Return npm's program, a script for Node.js: the one beside it, else the first on PATH."""
+    for folder in [Path(node.folder), *runtimes.path_folders()]:
+        # npm's own is a symlink to a script of this name; a version manager's asks for settings of the user's.
+        if os.access(folder / "npm", os.R_OK) and (script := (folder / "npm").resolve()).name == "npm-cli.js":
+            return script
+    raise Unsupported(f"needs npm: none beside {node.path} or on PATH ({runtimes.NODE.hint})")
 
 
 def go(host: Host, *words: str, least: tuple[int, ...] = (1, 21), cgo: bool = False) -> None:

@@ -32,13 +32,22 @@ ANSWER_S = 20.0
 
 
 @dataclass(frozen=True)
+class Place:
+    """Folders where a version manager, or a system, puts runtimes."""
+
+    root: str  # ~ is the user's home
+    pattern: str  # of folders beneath it, those that hold the program
+    variable: str = ""  # of the environment: names another root, for those who have moved it
+
+
+@dataclass(frozen=True)
 class Runtime:
     """A kind of runtime: how to find one and what to say where there is none."""
 
     title: str
     program: str
     ask: str  # the argument that has it tell its version
-    places: tuple[str, ...]  # patterns of folders to look in after PATH; ~ is the user's home
+    places: tuple[Place, ...]  # to look in after PATH
     hint: str  # how to get it
 
 
@@ -47,9 +56,10 @@ NODE = Runtime(
     "node",
     "--version",
     (
-        "~/.nvm/versions/node/*/bin",
-        "~/.local/share/fnm/node-versions/*/installation/bin",
-        "~/.volta/tools/image/node/*/bin",
+        Place("~/.nvm", "versions/node/*/bin", "NVM_DIR"),
+        Place("~/.local/share/fnm", "node-versions/*/installation/bin", "FNM_DIR"),
+        Place("~/.volta", "tools/image/node/*/bin", "VOLTA_HOME"),
+        Place("~/.asdf", "installs/nodejs/*/bin", "ASDF_DATA_DIR"),
     ),
     "on Debian: apt-get install nodejs npm",
 )
@@ -57,14 +67,19 @@ GO = Runtime(
     "Go",
     "go",
     "version",
-    ("/usr/local/go/bin", "/usr/lib/go-*/bin", "~/go/bin", "~/sdk/go*/bin"),
+    (
+        Place("/usr/local/go", "bin", "GOROOT"),
+        Place("/usr/lib", "go-*/bin"),
+        Place("~/sdk", "go*/bin"),
+        Place("~/.asdf", "installs/golang/*/go/bin", "ASDF_DATA_DIR"),
+    ),
     "on Debian: apt-get install golang; newer ones from Go's own page",
 )
 RUST = Runtime(
     "Rust",
     "cargo",
     "--version",
-    ("~/.rustup/toolchains/[1-9s]*/bin",),
+    (Place("~/.rustup", "toolchains/[1-9s]*/bin", "RUSTUP_HOME"),),  # numbers and stable; no nightlies
     "by rustup, or on Debian: apt-get install cargo",
 )
 
@@ -89,7 +104,7 @@ class Found:
 
 def find(runtime: Runtime, least: tuple[int, ...]) -> Found:
     """
-    Return a runtime of at least this version: the first on PATH, else the newest that lies elsewhere.
+    Return a runtime of at least this version: the first on PATH, else the newest of the first place that has one.
 
     Raises:
         Unsupported: there is none, or those that are there are too old; says what is needed and how to get it.
@@ -101,32 +116,36 @@ def find(runtime: Runtime, least: tuple[int, ...]) -> Found:
         if version >= least:
             return Found(path, version)
         seen.append(f"{path} is {_dotted(version)}" if version else f"{path} does not tell its version")
-    what = f"{runtime.title} {_dotted(least)} or later"
-    there = f": {'; '.join(seen)}" if seen else f": no {runtime.program} on PATH or where it usually is"
-    raise Unsupported(f"needs {what}{there} ({runtime.hint})")
+    there = "; ".join(seen) or f"no {runtime.program} on PATH or where it usually is"
+    raise Unsupported(f"needs {runtime.title} {_dotted(least)} or later: {there} ({runtime.hint})")
 
 
 def _candidates(runtime: Runtime) -> Iterator[str]:
     seen = set()
-    for folder in [*_path(), *_elsewhere(runtime.places)]:
+    for folder in [*path_folders(), *_elsewhere(runtime.places)]:
         path = folder / runtime.program
-        # A program of another name behind the symlink is a proxy, as rustup's, which asks for settings of the user's.
-        if os.access(path, os.X_OK) and (real := path.resolve()) not in seen and real.name == runtime.program:
+        if os.access(path, os.X_OK) and (real := path.resolve()) not in seen and not _is_proxy(path, runtime.program):
             seen.add(real)
             yield str(real)
 
 
-def _path() -> list[Path]:
+def _is_proxy(path: Path, program: str) -> bool:
+    """Tell whether it is a version manager under the program's name, which would ask for settings of the user's."""
+    # Volta and snap have symlinks to a program of another name, rustup has these or hard links.
+    return path.resolve().name != program or ((own := path.with_name("rustup")).exists() and path.samefile(own))
+
+
+def path_folders() -> list[Path]:
     """Return the folders of the user's PATH and the system's, without shims: scripts that ask a version manager."""
     folders = [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM_PATH.split(os.pathsep)]
     return [Path(folder) for folder in folders if folder and Path(folder).name != "shims"]
 
 
-def _elsewhere(patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        root, relative = (Path.home(), pattern[2:]) if pattern.startswith("~/") else (Path("/"), pattern[1:])
+def _elsewhere(places: tuple[Place, ...]) -> Iterator[Path]:
+    for place in places:
+        root = Path(os.environ.get(place.variable) or place.root).expanduser()
         with contextlib.suppress(OSError):  # somebody else's home: nothing to be found there
-            yield from sorted(root.glob(relative), key=lambda folder: _numbers(str(folder)), reverse=True)
+            yield from sorted(root.glob(place.pattern), key=lambda folder: _numbers(str(folder)), reverse=True)
 
 
 def _version(runtime: Runtime, path: str) -> tuple[int, ...]:
@@ -158,11 +177,8 @@ def python_of(version: str) -> str:
 
     """
     name = f"python{version}"
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    folders = _path()
-    with contextlib.suppress(OSError):  # somebody else's home: nothing to be found there
-        folders += sorted(pyenv.glob(f"versions/{version}*/bin"), reverse=True)
-    for folder in folders:
+    pyenv = Place("~/.pyenv", f"versions/{version}*/bin", "PYENV_ROOT")
+    for folder in [*path_folders(), *_elsewhere((pyenv,))]:
         if os.access(folder / name, os.X_OK):
             return str((folder / name).resolve())
     raise Unsupported(f"needs CPython {version}: no {name} on PATH or under pyenv (pyenv install {version})")
