@@ -1,0 +1,45 @@
+"""
+bt: a library in Java, by a program of ours that is its README's example. https://github.com/atomashpolskiy/bt
+
+It is made of Maven Central's packages. Its DHT is a package of its own, which is left out.
+"""
+
+from pathlib import Path
+
+from btgames.contract import Command, Host, Torrent, Unsupported, apt
+
+TITLE = "Bt"
+HOME = "https://github.com/atomashpolskiy/bt"
+LANGUAGE = "Java"
+LICENCE = "Apache-2.0"
+YEAR = 2016
+
+PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><dependencies>
+{}
+</dependencies></project>"""
+DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies"
+
+
+def install(host: Host, version: str = "1.10") -> None:
+    apt(host, "default-jdk-headless", program="javac")
+    apt(host, "maven", program="mvn")
+    packages = [("com.github.atomashpolskiy", f"bt-{part}", version) for part in ("core", "http-tracker-client")]
+    packages.append(("org.slf4j", "slf4j-nop", "1.7.36"))  # which drops what it logs
+    host.put(PROJECT.format("\n".join(DEPENDENCY.format(*each) for each in packages)), "pom.xml")
+    host.run("mvn", "--batch-mode", "--quiet", "-Dmaven.repo.local=build", COPY, "-DoutputDirectory=lib")
+    host.run("rm", "-rf", "build")
+    host.put(Path(__file__).with_name("_bt_driver.java").read_bytes(), "Driver.java")
+    host.run("javac", "-cp", "lib/*", "-d", "lib", "Driver.java")
+    host.put('#!/bin/sh\nexec java -cp "$INSTALLED/lib/*:$INSTALLED/lib" Driver "$@"\n', "bin/bt", mode=0o755)
+
+
+def torrentfile(host: Host, torrent: Torrent) -> str:
+    if torrent.transport == "utp":
+        raise Unsupported("speaks no uTP (BEP 29)")
+    return host.put(torrent.data, "test.torrent")
+
+
+def download(torrentfile: str, into: str) -> Command:
+    return Command("bt", torrentfile, into)
