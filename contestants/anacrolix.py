@@ -1,8 +1,11 @@
 """
 anacrolix: the Go library torrent, by the command that comes with it. https://github.com/anacrolix/torrent
 
-Until a file is whole its name ends in .part; the right name comes with the last byte.
+Until a file is whole its name ends in .part; the right name comes with the last byte. Beside it stays .torrent.db, its
+record of pieces.
 """
+
+from pathlib import Path
 
 from btgames.contract import Command, Host, Torrent, apt, go
 
@@ -20,10 +23,11 @@ def install(host: Host, version: str = "1.61.0") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    return host.put(torrent.data, "test.torrent")
+    return host.put(torrent.data, "utp.torrent" if torrent.transport == "utp" else "tcp.torrent")
 
 
 def download(torrentfile: str, into: str) -> Command:
-    # Peers come from the tracker alone, over TCP.
-    alone = ["--no-dht", "--no-port-forward", "--no-pex", "--no-webtorrent", "--no-utp-peers"]
-    return Command("torrent", "download", *alone, torrentfile)
+    # Peers come from the tracker alone, over one transport.
+    alone = ["--no-dht", "--no-port-forward", "--no-pex", "--no-webtorrent"]
+    other = "--no-tcp-peers" if Path(torrentfile).stem == "utp" else "--no-utp-peers"
+    return Command("torrent", "download", *alone, other, torrentfile)

@@ -1,7 +1,7 @@
 """
 rqbit: a client in Rust, its one-torrent command. https://github.com/ikatson/rqbit
 
-It is built without what a download does not use: its web interface, its Postgres and metrics. TLS is Rust's own, so that
+It is built without what a download does not use: web interface, Postgres, metrics. TLS is Rust's own, so that
 no library of the system is needed.
 """
 
