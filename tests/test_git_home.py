@@ -257,5 +257,5 @@ def test_from_the_command_line(tmp_path_factory: pytest.TempPathFactory, reposit
         ran = games.run("install", "--contestant", f"{module}@{pin}", GIT_CONFIG_GLOBAL=str(config))
         (line,) = ran.err.splitlines()
         assert line.startswith(f"homed: not installed: {HOME} does not give {pin[:12]}: ")
-        assert ran.status == 2  # noqa: PLR2004 - the user asked for what cannot be
+        assert ran.status == 2
     assert len(list(games.cache.glob("btgames/installed/homed-*/src"))) == len(contents)
