@@ -1,4 +1,8 @@
-"""aria2: the download utility. https://aria2.github.io"""
+"""
+aria2: the download utility. https://aria2.github.io
+
+It connects to its first peer 1 s after the tracker named it, and exits 2 s after it is done.
+"""
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt
 

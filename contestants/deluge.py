@@ -2,6 +2,7 @@
 deluge: Deluge's daemon on libtorrent, tuned, driven over its own client library. https://deluge-torrent.org
 
 Deluge has no setting for uTP, but libtorrent's own settings are read from its file session.state.
+The driver starts the daemon, gives it the torrent and ends it when all is there. To start takes most of the time.
 """
 
 import json

@@ -1,4 +1,9 @@
-"""pybittorrent: a small client in pure Python. https://github.com/gaffner/PyBitTorrent"""
+"""
+pybittorrent: a small client in pure Python. https://github.com/gaffner/PyBitTorrent
+
+It waits 2.5 s for its first peer and sends at most one request a millisecond. It writes into the working directory,
+whatever its output_dir says, and keeps several files in one of /tmp until it is done.
+"""
 
 from btgames.contract import Command, Host, Torrent, Unsupported, pip
 

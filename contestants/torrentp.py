@@ -1,7 +1,7 @@
 """
 torrentp: a wrapper of libtorrent in Python, with the settings that libtorrent comes with. https://github.com/iw4p/torrentp
 
-It has no settings for uTP, DHT and the like. It looks once a second whether all is there.
+It has no settings for uTP, DHT and the like: both are on. It looks once a second whether all is there.
 """
 
 from btgames.contract import Command, Host, Torrent, pip
