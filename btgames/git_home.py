@@ -47,7 +47,7 @@ def git(host: Host, url: str, commit: str, source: str | None = None, folder: st
     """
     target = f"{host.installed}/{folder}"
     if source is not None:
-        host.run("cp", "-r", "--no-preserve=ownership,mode", f"{source}/.", target)
+        _copy(host, source, target)
         return target
     apt(host, "git", program="git")
     settings = _git_settings()
@@ -62,6 +62,14 @@ def git(host: Host, url: str, commit: str, source: str | None = None, folder: st
     host.run("git", "-C", target, "checkout", "--quiet", "--detach", "FETCH_HEAD", env=env)
     host.run("rm", "-rf", _SETTINGS)
     return target
+
+
+def _copy(host: Host, source: str, target: str) -> None:
+    """Copy a checkout, but for its history: Git keeps parts of that for its owner's eyes, and an install is nobody."""
+    host.run("mkdir", target)
+    beneath = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", ".git")
+    host.run("find", source, *beneath, "-exec", "cp", "-r", "-t", target, "{}", "+")
+    host.run("chmod", "-R", "u+w", target)  # to be built in
 
 
 def _git_settings() -> list[tuple[str, str]]:

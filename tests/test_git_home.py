@@ -234,6 +234,19 @@ def test_a_checkout_of_the_users_own(machine: Machine, repository: Repository) -
     assert machine.configs == []
 
 
+def test_what_is_copied_of_a_checkout(machine: Machine, repository: Repository) -> None:
+    """Programs may be run and folders written to in the copy; the history stays where it is."""
+    folder = repository.folder / "scripts"
+    folder.mkdir()
+    (folder / "configure").touch(0o755)
+    folder.chmod(0o555)
+    git(machine, HOME, repository.new, str(repository.folder))
+    copy = Path(machine.installed, "src")
+    assert {path.name for path in copy.iterdir()} == {"client", "scripts"}
+    assert (copy / "scripts").stat().st_mode & 0o700 == 0o700
+    assert (copy / "scripts" / "configure").stat().st_mode & 0o100
+
+
 def test_from_the_command_line(tmp_path_factory: pytest.TempPathFactory, repository: Repository) -> None:
     """
     ``install`` fetches a contestant's pin from the user's mirror, another commit, a checkout, or says why not.
