@@ -1,9 +1,9 @@
 """
 aiotorrent: a small library in pure Python, on asyncio. https://github.com/Mys7erio/aiotorrent
 
-It asks one peer for a piece, takes in whatever comes until nothing has come for 5 s, and asks for the next one: "Timeout
-here is intentional and guaranteed". That is too slow for each time limit. Given 600 s on small it exits with status 0
-after 313 s, without the last piece: "Piece Hash Does Not Match for Piece #61".
+It asks one peer for a piece, takes in whatever comes until nothing has come for 5 s, and asks for the next one:
+"Timeout here is intentional and guaranteed". That is too slow for all time limits. Given 600 s on small it exits with
+status 0 after 313 s, without the last piece: "Piece Hash Does Not Match for Piece #61".
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, pip

@@ -2,8 +2,8 @@
 transmission: Transmission's one-torrent program, transmission-cli. https://transmissionbt.com
 
 Version 3.00 connects 3 s after its start and says that it is interested 8 s after that, whatever the size of the
-payload. Where seeders accept uTP only it gets nothing: they acknowledge its Interested, and that was all. It seeds for
-ever: its own script hook, which runs when the torrent is done, tells it to end.
+payload. Where seeders accept uTP only, its first requests come a minute late. It seeds for ever: its own script hook,
+which runs when the torrent is done, tells it to end.
 """
 
 import json
