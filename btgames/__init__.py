@@ -32,7 +32,7 @@ testbeds/                                        what provides the hosts: namesp
 cloud/                                           the fleet of a Pulumi stack: making, finding, ending it
 hosts/                                           one Host protocol: run, start, put, get; NamespaceHost, SshHost
 agents/                                          programs that run on hosts: stopwatch, cell, tracker, seeder, tenant
-contestant.py                                    who races: entries and modules, read, not run
+contestant.py, companions.py                     who races: entries and modules, read, not run
 scenario.py, scenario_parts.py,                  a scenario and its file, all mistakes told at once
   strict_model.py, strict_yaml.py, needs.py      and what it needs of Debian
 result.py, machine.py                            the race card and its facts

@@ -10,7 +10,7 @@ from btgames.errors import HostError, HostLostError, Unsupported
 from btgames.hosts import Agent
 from btgames.installing import Installed
 from btgames.workshop import Racer
-from btgames.wrapper import CALL_S, INSTALL_S, Argv, ModuleError, packed, value_of
+from btgames.wrapper import CALL_S, SLOW_INSTALL_S, Argv, ModuleError, packed, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +90,9 @@ class FarWorkshop:
         made: dict[str, Installed | Unsupported] = {}
         sound = [one for one in everyone if not one.problem]
         request = {"contestants": [self._as_sent(one) for one in sound]}
-        answers = _once_more(lambda: self._ask("install", "an install", INSTALL_S, request, notify)) if sound else []
+        answers = (
+            _once_more(lambda: self._ask("install", "an install", SLOW_INSTALL_S, request, notify)) if sound else []
+        )
         for one, answer in zip(sound, answers, strict=True):
             try:
                 made[one.label] = _installed(self._value(answer))
@@ -107,7 +109,7 @@ class FarWorkshop:
             return why
 
     def _ready(self, one: Contestant, notify: Notify) -> Racer:
-        made = _once_more(lambda: self.call(one, "ready", INSTALL_S, notify=notify))
+        made = _once_more(lambda: self.call(one, "ready", SLOW_INSTALL_S, notify=notify))
         return Racer(one, FarFunctions(self, one), _installed(made["installed"]), made["version"], self.host)
 
     def call(

@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btgames import caller, containment, install_folder, install_log, places
+from btgames import caller, companions, containment, install_folder, install_log, places
 from btgames.errors import NeedsPackages, Unsupported
 from btgames.side_by_side import in_parallel, in_turn
-from btgames.wrapper import ModuleError, Wrapper
+from btgames.wrapper import INSTALL_S, SLOW_INSTALL_S, ModuleError, Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,13 @@ class Installed:
 
 
 def folder_of(one: Contestant, base: Path) -> Path:
-    """Return the directory of a contestant's installed things: another module, pin or source is another directory."""
-    digest = hashlib.sha256(f"{one.sha256} {one.pin} {sys.version_info[:2]} {os.geteuid()}".encode())
+    """
+    Return the directory of a contestant's installed things.
+
+    Another module, pin or source is another directory; so is another file beside the module that it names.
+    """
+    what = f"{one.sha256} {one.pin} {sys.version_info[:2]} {os.geteuid()} {companions.digest(one.path)}".rstrip()
+    digest = hashlib.sha256(what.encode())
     if one.source is not None:
         for path in sorted(one.source.rglob("*")):
             if ".git" not in path.relative_to(one.source).parts and path.is_file():
@@ -145,7 +150,8 @@ def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) ->
         notify(f"{one.label}: {', '.join(filter(None, words))}")
 
     try:
-        needed = wrapper.install(cell, log=str(log), goes_on=goes_on)
+        limit_s = SLOW_INSTALL_S if one.constants["SLOW"] else INSTALL_S
+        needed = wrapper.install(cell, limit_s, log=str(log), goes_on=goes_on)
     except BaseException as error:
         left = shutil.disk_usage(folder).free
         install_folder.remove(folder)

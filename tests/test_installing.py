@@ -125,7 +125,7 @@ def test_a_failing_install_leaves_nothing(tmp_path: Path, base: Path, text: str,
 def test_an_install_that_hangs_has_a_time_limit(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An install over its limit is broken, with the line that it was at, and leaves nothing."""
     limited = Wrapper.install
-    monkeypatch.setattr(Wrapper, "install", lambda self, cell, **told: limited(self, cell, timeout_s=0.5, **told))
+    monkeypatch.setattr(Wrapper, "install", lambda self, cell, _, **told: limited(self, cell, 0.5, **told))
     one = entry(tmp_path, install="def install(host, version='1'):\n time.sleep(60)\n")
     error = refusal(one, base)
     assert isinstance(error, ModuleError)
@@ -388,8 +388,8 @@ def meeting(tmp_path: Path, own: str, other: str) -> str:
 def test_several_are_installed_side_by_side(tmp_path: Path, base: Path) -> None:
     """Two go on at a time at least; what came of each stands in its place; their processes end with them."""
     everyone = [
-        entry(tmp_path, name="one", install=meeting(tmp_path, "1", "2")),
-        entry(tmp_path, name="two", install=meeting(tmp_path, "2", "1")),
+        entry(tmp_path, name="one", install=meeting(tmp_path, "mark-1", "mark-2")),
+        entry(tmp_path, name="two", install=meeting(tmp_path, "mark-2", "mark-1")),
         entry(tmp_path, name="bad", install="def install(host, version='1'): raise Unsupported('no way')\n"),
         entry(tmp_path, name="fine", install=PUT),
     ]

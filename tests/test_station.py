@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fleet_rig import SKIP, rig, running, until_gone
-from modules import entry
+from modules import HEAD, entry
 
 from btgames.errors import HostError, HostLostError, TestbedError, UserError
 from btgames.far_workshop import FarWorkshop
@@ -188,9 +188,10 @@ def test_libtorrent_is_installed_once_for_seeders(station: Station) -> None:
 
 
 def test_contestants_are_sent_with_what_is_beside_them(station: Station, tmp_path: Path) -> None:
-    """The module and its neighbours arrive, and the source without .git; the same again is not sent again."""
+    """The module and what it names arrive, and the source without .git; the same again is not sent again."""
     (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "_helper.py").write_text("A = 1\n")
+    (tmp_path / "modules" / "_driver.js").write_text("1;\n")
+    (tmp_path / "modules" / "other.py").write_text("B = 1\n")
     source = tmp_path / "source"
     (source / ".git").mkdir(parents=True)
     (source / ".git" / "config").write_text("secret")
@@ -198,10 +199,11 @@ def test_contestants_are_sent_with_what_is_beside_them(station: Station, tmp_pat
     (source / "bin" / "run").write_text("#!/bin/sh\n")
     (source / "bin" / "run").chmod(0o755)
     (source / "link").symlink_to("bin/run")
-    one = entry(tmp_path / "modules", source=source)
+    one = entry(tmp_path / "modules", head=f'{HEAD}DRIVER = "_driver.js"\n', source=source)
     path, there = station.send(one)
     assert station.machine.get(path) == one.path.read_bytes()
-    assert station.machine.get(f"{path.rpartition('/')[0]}/_helper.py") == b"A = 1\n"
+    sent = station.machine.run(["ls", path.rpartition("/")[0]]).out.split()
+    assert sent == [b"_driver.js", one.path.name.encode()]
     found = station.machine.run(["find", str(there), "-mindepth", "1", "-printf", "%P %m %l\n"]).out.decode()
     assert sorted(found.splitlines()) == ["bin 755 ", "bin/run 755 ", "link 777 bin/run"]
     assert station.send(one) == (path, there)

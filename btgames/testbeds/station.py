@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import btgames
+from btgames.companions import companions
 from btgames.errors import HostError, HostLostError, TestbedError, UserError
 from btgames.hosts import Agent
 from btgames.hosts.line import PATIENCE_S, Line
@@ -152,16 +153,20 @@ class Station:
             self.machine.run(install, timeout_s=APT_S)
 
     def send(self, one: Contestant) -> tuple[str, str | None]:
-        """Send a contestant's module, with the Python files beside it, and its source; return their paths there."""
-        beside = sorted(one.path.parent.glob("*.py"))
-        folder = self._sent("modules", _tar((path, path.name) for path in beside))
+        """Send a contestant's module, with what it names beside it, and its source; return their paths there."""
+        beside = [one.path, *companions(one.path)]
+        self._refuse_much(one.path.parent, beside)
+        folder = self._sent("modules", _tar((path, str(path.relative_to(one.path.parent))) for path in beside))
         if one.source is None:
             return f"{folder}/{one.path.name}", None
         files = [path for path in sorted(one.source.rglob("*")) if ".git" not in path.relative_to(one.source).parts]
-        if sum(path.lstat().st_size for path in files) > _SOURCE_BYTES:
-            raise UserError(f"{one.source}: more than 1 GiB; that is too much to be sent to {self.remote.name}")
+        self._refuse_much(one.source, files)
         source = _tar((path, str(path.relative_to(one.source))) for path in files)
         return f"{folder}/{one.path.name}", self._sent("sources", source)
+
+    def _refuse_much(self, folder: Path, files: Sequence[Path]) -> None:
+        if sum(path.lstat().st_size for path in files) > _SOURCE_BYTES:
+            raise UserError(f"{folder}: more than 1 GiB; that is too much to be sent to {self.remote.name}")
 
     def _sent(self, kind: str, archive: bytes) -> str:
         folder = f"{CACHE}/{kind}/{hashlib.sha256(archive).hexdigest()[:16]}"
