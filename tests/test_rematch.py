@@ -13,7 +13,7 @@ from btgames import contestant, history, leaderboard, places, rematch, scenario
 from btgames.errors import UserError
 from btgames.interrupts import INTERRUPTED
 from btgames.report import rematch as report
-from btgames.result import Outcome, RaceCard
+from btgames.result import CardWriter, Outcome, RaceCard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,7 @@ def test_cards_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     """Tables are printed again from cards, and nothing is raced."""
     names = raced(monkeypatch, [])
     path = tmp_path / "a.jsonl"
-    with rematch.race.CardWriter(path, RACE.header) as writer:
+    with CardWriter(path, RACE.header) as writer:
         for heat in RACE.heats:
             writer.add(heat)
     assert rematch.command(cards=[str(path)], heats=None, format="table", quiet=False) == 0
