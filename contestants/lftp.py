@@ -1,7 +1,8 @@
 """
 lftp: the file transfer program, which speaks BitTorrent, too. https://lftp.yar.ru
 
-It connects to the first peer 1.2 s after the tracker named it.
+It connects to the first peer 1.2 s after the tracker named it. opentracker refuses its announce, so that its heats
+there time out; the referee takes it.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt
@@ -11,6 +12,7 @@ HOME = "https://lftp.yar.ru"
 LANGUAGE = "C++"
 LICENCE = "GPL-3.0-only"
 YEAR = 1996
+DEFECT = "opentracker answers its announce with 400 Invalid Request"
 
 
 def install(host: Host, version: str = "4.9.2") -> None:

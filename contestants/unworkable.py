@@ -1,8 +1,8 @@
 """
 unworkable: a small client on libevent. https://github.com/niallo/Unworkable
 
-It asks for pieces once a second, each time for about twice as much as the last time: 7 s for 2 MB, 24 s for 28 MB. It
-does not tell its version.
+It asks for pieces once a second, each time for more than the last time: 7 s for 2 MB, 24 s for 28 MB, 129 s for
+200 MB. It does not tell its version.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt
