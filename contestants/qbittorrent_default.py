@@ -1,7 +1,8 @@
 """
 qbittorrent_default: qbittorrent-nox with the settings that it comes with. https://www.qbittorrent.org
 
-It prefers uTP where the seeders accept it, which makes large five times as slow as over TCP alone.
+It prefers uTP where the seeders accept it, and then takes longer: 41 s for large, 8 s over TCP
+alone, on a busy machine.
 """
 
 from pathlib import Path
