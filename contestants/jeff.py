@@ -1,9 +1,9 @@
 """
 jeff: drench, Jeff's client of the contest of 2013. https://github.com/jefflovejapan/drench
 
-Version 0.0.9 is commit d50886a of 10 December 2013. It needs CPython 2.7: yours, or Debian 11's. About
-one heat in five hangs; 0.0.8 and earlier fail on torrents of a single file, 0.0.10 and later ask a geolocation service
-that is gone.
+Version 0.0.9 is commit d50886a of 10 December 2013. It needs CPython 2.7: yours, or Debian 11's. In one heat of six
+with opentracker it crashed: "KeyError: 'peers'", of an answer without peers; in fourteen with the referee it did not.
+0.0.8 and earlier fail on torrents of a single file, 0.0.10 and later ask a geolocation service that is gone.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python27
@@ -13,6 +13,7 @@ HOME = "https://github.com/jefflovejapan/drench"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2013
+DEFECT = "now and then opentracker's answer has no peers, and it dies of KeyError: 'peers'"
 
 
 def install(host: Host, version: str = "0.0.9") -> None:

@@ -1,4 +1,8 @@
-"""torrent_client: a client in Python, on asyncio, of the OpenWorm project. https://github.com/openworm/owmeta"""
+"""
+torrent_client: a client in Python, on asyncio, of the OpenWorm project. https://github.com/openworm/owmeta
+
+It needs CPython 3.6: what it requires, in exactly these versions, does not build on later ones.
+"""
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python_of
 
