@@ -1,7 +1,7 @@
 """
 torrent_client: a client in Python, on asyncio, of the OpenWorm project. https://github.com/openworm/owmeta
 
-It needs CPython 3.6: what it requires, in exactly these versions, does not build on later ones.
+It requires bitarray 0.8.1, aiohttp 2.3.3 and others of CPython 3.6's time, exactly these versions.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python_of
