@@ -122,10 +122,22 @@ def test_scenarios(root: Path, tmp_path: Path) -> None:
 
 
 def test_contestants(root: Path, tmp_path: Path) -> None:
-    """The table of contestants has each that ships, with its pin."""
+    """README names each that ships, once; docs/field.md has what their modules say."""
     files = contestant.contestant_files(places.CONTESTANTS)
-    shipped = [[name, contestant.read(path, label=name, spec=name).pin] for name, path in files.items()]
-    assert [row[:2] for row in table(section(root / "README.md", "Contestants", tmp_path), "name")] == shipped
+    shipped = [contestant.read(path, label=name, spec=name) for name, path in files.items()]
+    named = section(root / "README.md", "Contestants", tmp_path).read_text(encoding="utf-8")
+    assert sorted(re.findall(r"`(\w+)`", named)) == sorted(files)
+    told = [row[:5] for row in table(root / "docs" / "field.md", "name")]
+    facts = [
+        (one.name, short_pin(one), one.title, one.constants["LANGUAGE"], one.constants["LICENCE"]) for one in shipped
+    ]
+    assert told == [list(each) for each in facts]
+    assert table(root / "docs" / "field.md", "who fails") == [[one.name, one.defect] for one in shipped if one.defect]
+
+
+def short_pin(one: contestant.Contestant) -> str:
+    """Return the pin as people write it: a commit by twelve of its digits."""
+    return one.pin[:12] if re.fullmatch(r"[0-9a-f]{40}", one.pin) else one.pin
 
 
 def test_scenario_fields(root: Path) -> None:
