@@ -3,7 +3,7 @@ brian_and_jari_2015: Tulva, Brian's and Jari's client, as they left it. https://
 
 The newest commit, of 25 July 2015. Unlike the one of the contest it seeds on when it is done, and asks for pieces in
 random order. It runs on one processor, as Go had it until August 2015: on two, every heat of medium ended with
-"Somehow there are 21 outstanding blocks, which is more than 20".
+"Somehow there are 21 outstanding blocks, which is more than 20". On large, one heat of six never had its last block ("12207 of 12208").
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, git, go
@@ -13,6 +13,7 @@ HOME = "https://github.com/jtakkala/tulva"
 LANGUAGE = "Go"
 LICENCE = "BSD-2-Clause"
 YEAR = 2015
+DEFECT = "now and then stops with its last block missing"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 EXITS = False
 

@@ -2,6 +2,9 @@
 stacey: Stacey's client of the contest of 2013, on an event loop of its own. https://github.com/staceysern/bt
 
 Its home has a single commit, of 14 August 2014: what raced in 2013 is not public. It needs CPython 2.7.
+
+With opentracker, which tells an asker of itself, too, it connects to its own address and dies of that
+("ValueError: list.remove(x): x not in list").
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, git, pip, python27

@@ -2,6 +2,8 @@
 steve: Steve's client of the contest of 2013, on Twisted. https://github.com/phsteve/bt
 
 Commit ffddf14 of 16 December 2013, the last before the contest's end. It needs CPython 2.7.
+
+It announces neither a port nor what is left. Opentracker answers that now and then without peers ("KeyError: 'peers'").
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, git, pip, python27
