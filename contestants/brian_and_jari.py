@@ -3,8 +3,8 @@ brian_and_jari: Tulva, Brian's and Jari's client of the contest of 2013. https:/
 
 Commit 5204528 of 15 December 2013, the last that exits when it is done. It imports two packages whose homes are gone;
 their living successors stand in: github.com/jackpal/bencode-go for code.google.com/p/bencode-go, gopkg.in/tomb.v1 for
-launchpad.net/tomb. It runs on one processor, as Go had it in 2013: on two, most heats of medium and large end with
-"ERROR: Checksum for piece 42 ... did NOT match" or "Somehow there are 21 outstanding blocks, which is more than 20".
+launchpad.net/tomb. It runs on one processor, as Go had it in 2013: on two, every heat of medium ended with
+"Somehow there are 21 outstanding blocks, which is more than 20".
 
 It exits as soon as its last piece is checked: in about one heat of five on medium some blocks are not yet on the disk
 by then, and the heat is corrupt ("1705 of 1709 blocks were right").
@@ -25,15 +25,8 @@ module github.com/jtakkala/tulva
 
 go 1.21
 
-require (
-\tcode.google.com/p/bencode-go v1.0.0
-\tlaunchpad.net/tomb v1.0.0
-)
-
-replace (
-\tcode.google.com/p/bencode-go => github.com/jackpal/bencode-go v1.0.0
-\tlaunchpad.net/tomb => gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7
-)
+replace code.google.com/p/bencode-go => github.com/jackpal/bencode-go v1.0.0
+replace launchpad.net/tomb => gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7
 """
 
 

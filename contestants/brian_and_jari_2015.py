@@ -3,7 +3,8 @@ brian_and_jari_2015: Tulva, Brian's and Jari's client, as they left it. https://
 
 The newest commit, of 25 July 2015. Unlike the one of the contest it seeds on when it is done, and asks for pieces in
 random order. It runs on one processor, as Go had it until August 2015: on two, every heat of medium ended with
-"Somehow there are 21 outstanding blocks, which is more than 20". On large, one heat of six never had its last block ("12207 of 12208").
+"Somehow there are 21 outstanding blocks, which is more than 20". On large, one heat of six never had its
+last block ("12207 of 12208 blocks were right").
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, git, go

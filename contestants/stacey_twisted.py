@@ -3,8 +3,9 @@ stacey_twisted: Stacey's client of 2013, on Twisted. https://github.com/staceyse
 
 Commit b6ba27f of 1 December 2013. It needs CPython 2.7.
 
-It sends the info hash as raw bytes, not percent-encoded. The referee understands it; opentracker does not ("Can't connect
-to the tracker"), and it waits for ever. Commit eefee80 of 20 May 2013 is the newest that encodes it, and no faster.
+It sends the info hash as raw bytes, not percent-encoded. The referee understands it, but not opentracker
+("Can't connect to the tracker"): it waits for ever. Commit eefee80 of 20 May 2013 is the newest that
+encodes it, and no faster.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, git, pip, python27
