@@ -1,16 +1,17 @@
 """
-torrent_client: a client in Python, on asyncio, of the OpenWorm project. https://github.com/openworm/owmeta
+torrent_client: Alexander Borzunov's client in Python, on asyncio. https://github.com/borzunov/bit-torrent
 
-It requires bitarray 0.8.1, aiohttp 2.3.3 and others of CPython 3.6's time, exactly these versions.
+PyPI has it from the OpenWorm project. It requires bitarray 0.8.1, aiohttp 2.3.3 and others of CPython 3.6's time,
+exactly these versions.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python_of
 
-TITLE = "torrent-client (OpenWorm)"
-HOME = "https://github.com/openworm/owmeta"
+TITLE = "torrent-client"
+HOME = "https://github.com/borzunov/bit-torrent"
 LANGUAGE = "Python 3.6"
 LICENCE = "none stated"
-YEAR = 2019
+YEAR = 2016
 
 # Its command line is a daemon that seeds on for ever; this is what the daemon does with a torrent, and its end.
 START = """
