@@ -1,9 +1,10 @@
 """
 bt: a library in Java, by a program of ours that is its README's example. https://github.com/atomashpolskiy/bt
 
-Its packages are Maven Central's; its DHT is one of its own, which is left out. Obfuscation (MSE) is off: the seeders take
-plain text. When it has a connection, one of its threads spins in SharedSelector.wakeupAndRegister until another happens
-to let it go on: 0.04 to 5 s in ten heats, on two busy cores. After 10 s the seeder hangs up, and Bt is back 30 s later.
+Its packages are Maven Central's; its DHT is one of its own, which is left out. Obfuscation (MSE) is off: the seeders
+take plain text. When it has a connection, one of its threads spins in SharedSelector.wakeupAndRegister until another
+happens to let it go on: 0.04 to 5 s in ten heats, on two busy cores. After 10 s the seeder hangs up, and Bt is back
+30 s later.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, apt
@@ -29,7 +30,7 @@ public final class Driver {
     }
 }
 """
-PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+PROJECT = """<project>
 <modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><dependencies>
 {}
 </dependencies></project>"""
