@@ -142,7 +142,7 @@ def _install(one: Contestant, wrapper: Wrapper, folder: Path, notify: Notify) ->
     cell = containment.cell_here(folder, seen)
     if cell.uid is not None:
         os.chown(folder, cell.uid, cell.uid)
-    slow = "; this compiles and takes minutes" if one.constants["SLOW"] else ""
+    slow = "; this may take minutes" if one.constants["SLOW"] else ""
     notify(f"{one.label}: installing {one.name} {one.pin}".rstrip() + slow)
 
     def goes_on() -> None:
