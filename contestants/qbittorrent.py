@@ -4,7 +4,7 @@ from pathlib import Path
 
 from btgames.contract import Command, Host, Torrent, apt
 
-TITLE = "qBittorrent (nox)"
+TITLE = "qBittorrent (nox), tuned (TCP)"
 HOME = "https://www.qbittorrent.org"
 LANGUAGE = "C++"
 LICENCE = "GPL-3.0-or-later"

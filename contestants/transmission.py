@@ -11,7 +11,7 @@ from pathlib import Path
 
 from btgames.contract import Command, Host, Torrent, apt
 
-TITLE = "Transmission (cli)"
+TITLE = "Transmission (cli), tuned (TCP)"
 HOME = "https://transmissionbt.com"
 LANGUAGE = "C"
 LICENCE = "GPL-2.0-only OR GPL-3.0-only"
