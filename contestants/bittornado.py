@@ -1,7 +1,8 @@
 """
 bittornado: John Hoffman's fork of the first client of all, Bram Cohen's. https://github.com/effigies/BitTornado
 
-It comes as the library chuk of PyPI, for Python 2; the script is its btdownloadheadless.py, less the display.
+It comes as the library chuk of PyPI, for Python 2; the script is its btdownloadheadless.py, less the display and what
+it keeps to resume (selector_enabled), which looks for icons that the package lacks.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, pip, python27
