@@ -1,8 +1,8 @@
 """
 torrent_stream: a streaming library for Node.js, by a script of ours. https://github.com/mafintosh/torrent-stream
 
-It has at most 5 requests under way with a peer (MAX_REQUESTS, not to be set): 10 MB/s of a link's 31, with the processor
-idle most of the time. So large takes 21 s.
+It has at most 5 requests under way with a peer (MAX_REQUESTS, not to be set): 10 MB/s of a link's 31, at a tenth of one
+processor. So large takes 21 s.
 """
 
 from pathlib import Path
