@@ -12,6 +12,7 @@ HOME = "https://github.com/thomasballinger/bittorrent"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2013
+DEFECT = "takes 376 s for 200 MB, and large allows 300 s"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 # Optional in BEP 3, but programs that make torrents write one, Deluge's among them. This is the contest's first day.
