@@ -2,7 +2,7 @@
 tom: Tom's client of the contest of 2013. https://github.com/thomasballinger/bittorrent
 
 The newest commit, of 4 December 2013, six days before the contest. It needs CPython 2.7, insists on a creation date in
-the torrent, and writes into ``outputfolder``. On large, 2013's 529 s were 376 s here: longer than the time limit.
+the torrent, and writes into ``outputfolder``. On large, 2013's 529 s were 376 s here.
 """
 
 from btgames.contract import Command, Host, Torrent, Unsupported, git, pip, python27
@@ -12,7 +12,6 @@ HOME = "https://github.com/thomasballinger/bittorrent"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2013
-DEFECT = "takes 376 s for 200 MB, and large allows 300 s"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 # Optional in BEP 3, but programs that make torrents write one, Deluge's among them. This is the contest's first day.
