@@ -32,6 +32,7 @@ _CONSTANTS: dict[str, str | int | bool] = {
     **dict.fromkeys(("TITLE", "HOME", "LANGUAGE", "LICENCE", "DEFECT"), ""),
     "YEAR": 0,
     "EXITS": True,
+    "UTP": True,
     "YARDSTICK": False,
     "SLOW": False,
 }
@@ -73,6 +74,11 @@ class Contestant:
     def defect(self) -> str:
         """What the client itself does wrong, in a line; heats that fail are no surprise then. "": nothing is known."""
         return str(self.constants["DEFECT"])
+
+    @property
+    def utp(self) -> bool:
+        """Whether it speaks uTP (BEP 29); False: it cannot race where seeders accept nothing else."""
+        return bool(self.constants["UTP"])
 
     @property
     def yardstick(self) -> bool:

@@ -188,9 +188,14 @@ def run(race: Race, testbed: Testbed, order: random.Random) -> None:
 
 
 def _ready(race: Race, workshop: Readies) -> list[Racer]:
-    """Install everyone; return who can race."""
+    """Install everyone whose transport the seeders accept; return who can race."""
     racers = []
-    for one, made in zip(race.contestants, workshop.ready_all(race.contestants, race.show.note), strict=True):
+    utp_only = race.loaded.scenario.transport == "utp"
+    able = [one for one in race.contestants if one.utp or one.yardstick or not utp_only]
+    for one in race.contestants:
+        if one not in able:
+            _unsupported(race, one, "it speaks no uTP (BEP 29), and the scenario's seeders nothing else")
+    for one, made in zip(able, workshop.ready_all(able, race.show.note), strict=True):
         if isinstance(made, NeedsPackages):
             _unsupported(race, one, installing.how_to(one, made, workshop.options))
         elif isinstance(made, Unsupported):

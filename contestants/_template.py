@@ -10,6 +10,7 @@ LANGUAGE = "Python"
 LICENCE = "MIT"
 YEAR = 2026
 EXITS = True  # False: it seeds on for ever, and is ended when all is there
+UTP = False  # True: it speaks uTP (BEP 29), too
 SLOW = False  # True: installing takes over two minutes
 DEFECT = ""  # a known fault of the client's own that makes it fail, in a line
 

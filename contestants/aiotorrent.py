@@ -6,13 +6,14 @@ It asks one peer for a piece, takes in whatever comes until nothing has come for
 status 0 after 313 s, without the last piece: "Piece Hash Does Not Match for Piece #61".
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, pip
+from btgames.contract import Command, Host, Torrent, pip
 
 TITLE = "aiotorrent"
 HOME = "https://github.com/Mys7erio/aiotorrent"
 LANGUAGE = "Python"
 LICENCE = "MIT"
 YEAR = 2023
+UTP = False
 DEFECT = "it waits for 5 s after each piece, on purpose, and gets the last one wrong"
 
 # Its own command line waits for a hundred peers of the DHT; this is its README's example, into the working directory.
@@ -36,8 +37,6 @@ def install(host: Host, version: str = "0.9.2") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -4,13 +4,14 @@ aria2: the download utility. https://aria2.github.io
 It connects to its first peer 1 s after the tracker named it, and exits 2 s after it is done.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "aria2"
 HOME = "https://aria2.github.io"
 LANGUAGE = "C++"
 LICENCE = "GPL-2.0-or-later"
 YEAR = 2006
+UTP = False
 
 
 def install(host: Host, version: str = "1.36.0") -> None:
@@ -22,8 +23,6 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

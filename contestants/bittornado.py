@@ -5,13 +5,14 @@ It comes as the library chuk of PyPI, for Python 2; the script is its btdownload
 it keeps to resume (selector_enabled), which looks for icons that the package lacks.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, pip, python27
+from btgames.contract import Command, Host, Torrent, pip, python27
 
 TITLE = "BitTornado"
 HOME = "https://github.com/effigies/BitTornado"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2003
+UTP = False
 
 START = """
 import hashlib, os.path, sys, threading
@@ -47,8 +48,6 @@ def install(host: Host, version: str = "0.4.0") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

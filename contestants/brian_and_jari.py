@@ -10,13 +10,14 @@ It exits as soon as its last piece is checked: in about one heat of five on medi
 by then, and the heat is corrupt ("1705 of 1709 blocks were right").
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, git, go
+from btgames.contract import Command, Host, Torrent, git, go
 
 TITLE = "Brian and Jari's Tulva (2013)"
 HOME = "https://github.com/jtakkala/tulva"
 LANGUAGE = "Go"
 LICENCE = "BSD-2-Clause"
 YEAR = 2013
+UTP = False
 DEFECT = "exits now and then with its last pieces not yet on the disk"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
@@ -37,8 +38,6 @@ def install(host: Host, version: str = "5204528c00f3f87fd7c173cf644ed4374de0e590
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

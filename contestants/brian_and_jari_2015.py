@@ -7,13 +7,14 @@ random order. It runs on one processor, as Go had it until August 2015: on two, 
 last block ("12207 of 12208 blocks were right").
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, git, go
+from btgames.contract import Command, Host, Torrent, git, go
 
 TITLE = "Brian and Jari's Tulva (2015)"
 HOME = "https://github.com/jtakkala/tulva"
 LANGUAGE = "Go"
 LICENCE = "BSD-2-Clause"
 YEAR = 2015
+UTP = False
 DEFECT = "now and then stops with its last block missing"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 EXITS = False
@@ -34,8 +35,6 @@ def install(host: Host, version: str = "2a3be40a8a1b76d806a6954d4361882779b23715
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

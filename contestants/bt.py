@@ -7,13 +7,14 @@ happens to let it go on: 0.04 to 5 s in ten heats, on two busy cores. After 10 s
 30 s later.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "Bt"
 HOME = "https://github.com/atomashpolskiy/bt"
 LANGUAGE = "Java"
 LICENCE = "Apache-2.0"
 YEAR = 2016
+UTP = False
 
 DRIVER = """
 public final class Driver {
@@ -51,8 +52,6 @@ def install(host: Host, version: str = "1.10") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

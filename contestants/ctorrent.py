@@ -5,13 +5,14 @@ Told to exit when it is done, it says "Quitting" and does so 15 s later. A signa
 ends it.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "Enhanced CTorrent"
 HOME = "https://www.rahul.net/dholmes/ctorrent/"
 LANGUAGE = "C++"
 LICENCE = "GPL-2.0-or-later"
 YEAR = 2004
+UTP = False
 EXITS = False  # in time
 
 
@@ -24,8 +25,6 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -6,13 +6,14 @@ with opentracker it crashed: "KeyError: 'peers'", of an answer without peers; in
 0.0.8 and earlier fail on torrents of a single file, 0.0.10 and later ask a geolocation service that is gone.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python27
+from btgames.contract import Command, Host, Torrent, apt, pip, python27
 
 TITLE = "Jeff's drench (2013)"
 HOME = "https://github.com/jefflovejapan/drench"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2013
+UTP = False
 DEFECT = "now and then opentracker's answer has no peers, and it dies of KeyError: 'peers'"
 
 
@@ -22,8 +23,6 @@ def install(host: Host, version: str = "0.0.9") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -5,13 +5,14 @@ It connects to the first peer 1.2 s after the tracker named it. opentracker refu
 there time out; the referee takes it.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "LFTP"
 HOME = "https://lftp.yar.ru"
 LANGUAGE = "C++"
 LICENCE = "GPL-3.0-only"
 YEAR = 1996
+UTP = False
 DEFECT = "opentracker answers its announce with 400 Invalid Request"
 
 
@@ -24,8 +25,6 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -5,13 +5,14 @@ It waits 2.5 s for its first peer and sends at most one request a millisecond. I
 whatever its output_dir says, and keeps several files in one of /tmp until it is done.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, pip
+from btgames.contract import Command, Host, Torrent, pip
 
 TITLE = "PyBitTorrent"
 HOME = "https://github.com/gaffner/PyBitTorrent"
 LANGUAGE = "Python"
 LICENCE = "MIT"
 YEAR = 2021
+UTP = False
 
 # It has no command line of its own; this is its README's example. The progress bar also turns its debug log off.
 START = "import sys; from PyBitTorrent import TorrentClient; TorrentClient(sys.argv[1], output_dir=sys.argv[2]).start()"
@@ -22,8 +23,6 @@ def install(host: Host, version: str = "0.5.6") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "rTorrent"
 HOME = "https://rakshasa.github.io/rtorrent"
 LANGUAGE = "C++"
 LICENCE = "GPL-2.0-or-later"
 YEAR = 2005
+UTP = False
 
 # Without a terminal, as a daemon in the foreground; peers come from the tracker alone; exit when done. After 5 s it
 # closes all torrents where less than 500 MB of the disk are free, as in a heat, unless that is unscheduled.
@@ -32,8 +33,6 @@ def version(host: Host) -> str:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     host.put(CONFIG, "rtorrent.rc")
     return host.put(torrent.data, "test.torrent")
 

@@ -7,13 +7,14 @@ With opentracker, which tells an asker of itself, too, it connects to its own ad
 ("ValueError: list.remove(x): x not in list").
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, git, pip, python27
+from btgames.contract import Command, Host, Torrent, git, pip, python27
 
 TITLE = "Stacey (2013)"
 HOME = "https://github.com/staceysern/bt"
 LANGUAGE = "Python 2"
 LICENCE = "none stated"
 YEAR = 2013
+UTP = False
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 # It reads logging.conf in its working directory, which is also where it downloads to.
@@ -28,8 +29,6 @@ def install(host: Host, version: str = "e88c89717650181515d3f2db3b3257ad75d91807
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

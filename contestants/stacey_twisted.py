@@ -8,13 +8,14 @@ It sends the info hash as raw bytes, not percent-encoded. The referee understand
 encodes it, and no faster.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt, git, pip, python27
+from btgames.contract import Command, Host, Torrent, apt, git, pip, python27
 
 TITLE = "Stacey, on Twisted (2013)"
 HOME = "https://github.com/staceysern/bt-twisted"
 LANGUAGE = "Python 2"
 LICENCE = "none stated"
 YEAR = 2013
+UTP = False
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 EXITS = False
 
@@ -35,8 +36,6 @@ def install(host: Host, version: str = "b6ba27f4e93495a65e807227b34148519656b721
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

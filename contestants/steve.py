@@ -6,13 +6,14 @@ Commit ffddf14 of 16 December 2013, the last before the contest's end. It needs 
 It announces neither a port nor what is left. Opentracker answers that now and then without peers ("KeyError: 'peers'").
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt, git, pip, python27
+from btgames.contract import Command, Host, Torrent, apt, git, pip, python27
 
 TITLE = "Steve (2013)"
 HOME = "https://github.com/phsteve/bt"
 LANGUAGE = "Python 2"
 LICENCE = "none stated"
 YEAR = 2013
+UTP = False
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 NEEDS = ("Twisted==13.1.0", "zope.interface==4.0.5", "bencode==1.0", "bitstring==3.1.2", "requests==2.0.1")
@@ -27,8 +28,6 @@ def install(host: Host, version: str = "ffddf14895f6c32510c9c70189aa595310ff0017
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -5,13 +5,14 @@ The newest commit, of 4 December 2013, six days before the contest. It needs CPy
 the torrent, and writes into ``outputfolder``. On large, 2013's 529 s were 376 s here.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, git, pip, python27
+from btgames.contract import Command, Host, Torrent, git, pip, python27
 
 TITLE = "Tom (2013)"
 HOME = "https://github.com/thomasballinger/bittorrent"
 LANGUAGE = "Python 2"
 LICENCE = "MIT"
 YEAR = 2013
+UTP = False
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 # Optional in BEP 3, but programs that make torrents write one, Deluge's among them. This is the contest's first day.
@@ -26,8 +27,6 @@ def install(host: Host, version: str = "3126d700fc3f05b733a702e38ae752c61949dc62
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data.replace(b"4:info", CREATED + b"4:info", 1), "test.torrent")
 
 

@@ -5,13 +5,14 @@ PyPI has it from the OpenWorm project. It requires bitarray 0.8.1, aiohttp 2.3.3
 exactly these versions.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt, pip, python_of
+from btgames.contract import Command, Host, Torrent, apt, pip, python_of
 
 TITLE = "torrent-client"
 HOME = "https://github.com/borzunov/bit-torrent"
 LANGUAGE = "Python 3.6"
 LICENCE = "none stated"
 YEAR = 2016
+UTP = False
 
 # Its command line is a daemon that seeds on for ever; this is what the daemon does with a torrent, and its end.
 START = """
@@ -34,8 +35,6 @@ def install(host: Host, version: str = "1.2") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -7,13 +7,14 @@ processor. So large takes 21 s.
 
 from pathlib import Path
 
-from btgames.contract import Command, Host, Torrent, Unsupported, npm
+from btgames.contract import Command, Host, Torrent, npm
 
 TITLE = "torrent-stream"
 HOME = "https://github.com/mafintosh/torrent-stream"
 LANGUAGE = "JavaScript"
 LICENCE = "MIT"
 YEAR = 2013
+UTP = False
 
 
 def install(host: Host, version: str = "1.2.1") -> None:
@@ -21,8 +22,6 @@ def install(host: Host, version: str = "1.2.1") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     host.put(Path(__file__).with_name("_torrent_stream_driver.js").read_bytes(), "driver.js")
     return host.put(torrent.data, "test.torrent")
 

@@ -5,13 +5,14 @@ It asks for pieces once a second, each time for more than the last time: 7 s for
 200 MB. It does not tell its version.
 """
 
-from btgames.contract import Command, Host, Torrent, Unsupported, apt
+from btgames.contract import Command, Host, Torrent, apt
 
 TITLE = "Unworkable"
 HOME = "https://github.com/niallo/Unworkable"
 LANGUAGE = "C"
 LICENCE = "ISC"
 YEAR = 2006
+UTP = False
 
 
 def install(host: Host, version: str = "0.53") -> None:
@@ -19,8 +20,6 @@ def install(host: Host, version: str = "0.53") -> None:
 
 
 def torrentfile(host: Host, torrent: Torrent) -> str:
-    if torrent.transport == "utp":
-        raise Unsupported("speaks no uTP (BEP 29)")
     return host.put(torrent.data, "test.torrent")
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from fake_swarm import FakeWrapper
-from modules import entry
+from modules import HEAD, entry
 from test_ground import FakeTestbed
 
-from btgames import race
+from btgames import places, race
 from btgames.contract import NeedsPackages
 from btgames.errors import GamesError, TestbedError, Unsupported, UserError
 from btgames.installing import Installed
@@ -317,6 +317,21 @@ def test_who_cannot_be_made_ready_is_recorded_once(stage: Stage) -> None:
     ]
     assert raced(stage) == ["1 c", "2 c"]
     assert "warm-up a" not in stage.log
+
+
+def test_who_speaks_no_utp_is_not_even_installed_for_it(stage: Stage, tmp_path: Path) -> None:
+    """Where seeders accept uTP alone, UTP = False is unsupported, yardsticks aside; elsewhere it means nothing."""
+    entry(tmp_path, name="a", head=HEAD + "UTP = False\n")
+    entry(tmp_path, name="b", head=HEAD + "UTP = False\nYARDSTICK = True\n")
+    text = (places.SCENARIOS / "small.yaml").read_text(encoding="utf-8")
+    (tmp_path / "utp.yaml").write_text(f"{text}\ntransport: utp\n", encoding="utf-8")
+    assert run(stage, scenario="./utp.yaml") == 1
+    (record,) = [heat for heat in RaceCard.read(stage.card).heats if heat.outcome is Outcome.UNSUPPORTED]
+    assert record.contestant == "a"
+    assert "speaks no uTP" in record.reason
+    assert stage.log[:2] == ["ready b", "ready c"]
+    stage.card = stage.card.with_name("small.jsonl")
+    assert run(stage) == 0
 
 
 def test_who_turns_out_unsupported_runs_no_more(stage: Stage) -> None:
