@@ -203,7 +203,8 @@ def test_warnings(config: dict[str, str], says: str, engine: FakeEngine, caplog:
 def test_quiet_by_default(engine: FakeEngine, caplog: pytest.LogCaptureFixture) -> None:
     """The default has nothing to warn of."""
     engine.run(assemble)
-    assert caplog.text == ""
+    # Futures that Pulumi left in tests of what goes wrong may be collected at this very moment: asyncio says so.
+    assert [record.message for record in caplog.records if record.name != "asyncio"] == []
 
 
 def test_architectures(engine: FakeEngine) -> None:
