@@ -184,6 +184,8 @@ def _paths(name: str, known: dict[str, Path], spec: str) -> list[Path]:
     if not path.is_file():
         what = "is a directory; write its files as 'DIR/*'" if path.is_dir() else "no such file"
         raise UserError(f"--contestant {_shown(spec)}: {_shown(name)}: {what}")
+    if path.suffix != ".py":
+        raise UserError(f"--contestant {_shown(spec)}: a contestant's module is a Python file, NAME.py")
     return [path.resolve()]
 
 

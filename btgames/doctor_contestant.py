@@ -204,7 +204,7 @@ def _judge(examination: Examination, result: Heat, witness: Witness, command: st
     examination.complete_s = result.complete_s if evidence.finished else None
     known = f"a known defect of the client: {one.defect}" if mark is Mark.NOTE else ""
     examination.found(mark, "download", f"{command}\n{_course(result, evidence)}", known)
-    for hint in hints(evidence):
+    for hint in hints(evidence) if not known else ():
         Finding(Mark.NOTE, "hint", hint).tell(examination.console, indent=2)
     lines = log_lines(result.log_tail)
     if not evidence.finished:

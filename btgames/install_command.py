@@ -12,6 +12,7 @@ from btgames import contestant, install_folder, installing, places
 from btgames.errors import GamesError, NeedsPackages, Unsupported, UserError
 from btgames.report.figures import plain
 from btgames.testbeds.wish import ANY, Wish, machines_of
+from btgames.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,12 +44,13 @@ def command(contestants: Sequence[str], *, yes: bool, wish: Wish = ANY) -> int:
 def _install_all(everyone: Sequence[Contestant]) -> dict[str, Unsupported]:
     """Install each; return who could not be, and why."""
     missing: dict[str, Unsupported] = {}
-    made = installing.side_by_side(everyone, places.installed(), lambda text: print(plain(text), flush=True))
+    with Workshop() as workshop:
+        made = workshop.ready_all(everyone, lambda text: print(plain(text), flush=True))
     for one, each in zip(everyone, made, strict=True):
         if isinstance(each, Unsupported):
             missing[one.label] = each
         else:
-            print(plain(f"{one.label}: ready in {each.folder}"))
+            print(plain(f"{one.label}: ready in {each.installed.folder}"))
     return missing
 
 

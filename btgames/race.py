@@ -26,6 +26,7 @@ from btgames.header import header_of
 from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
+from btgames.report.figures import plain
 from btgames.result import CardWriter, Heat, Outcome, RaceCard
 from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
@@ -42,6 +43,8 @@ RETIRING = frozenset({Outcome.TIMED_OUT, Outcome.CRASHED})
 """
 Outcomes with which a contestant in its first two heats shows that the others would be waited for in vain.
 """
+
+NOBODY = "Nobody could race; no heat was run, and no race card is kept."
 
 
 @dataclass
@@ -111,6 +114,11 @@ def command(
         loaded, everyone, heats=heats, seed=seed, card=card, keep=keep_in, retire=retire, quiet=quiet, wish=wish,
         console=console,
     )  # fmt: skip
+    if status == UserError.status:  # nobody could: no race, so no card of it, which would be the newest
+        held.path.unlink(missing_ok=True)
+        words = [f"{plain(heat.contestant)}: {plain(heat.reason)}" for heat in held.heats] if quiet else []
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print("\n".join([*words, NOBODY]))
+        return status
     leaderboard.print_board([held], console)
     console.print(f"Race card: {held.path}", highlight=False, soft_wrap=True)
     return status
@@ -211,6 +219,13 @@ def _unsupported(race: Race, one: Contestant, why: str) -> None:
     race.show.ended(result, "not raced      ")
 
 
+def _with_defect(result: Heat, one: Contestant) -> Heat:
+    """Return a heat with what is known of its contestant in the reason, if that may be why it failed."""
+    if not one.defect or result.outcome not in {*RETIRING, Outcome.CORRUPT}:
+        return result
+    return result.model_copy(update={"reason": one_line(f"{result.reason}; known of it: {one.defect}")})
+
+
 def _heat(race: Race, ground: Ground, racer: Racer, round_: int) -> None:
     """Run one heat, again if it was void, and record it; or record that it is not run."""
     label = racer.contestant.label
@@ -232,7 +247,7 @@ def _heat(race: Race, ground: Ground, racer: Racer, round_: int) -> None:
         return
     for attempt in (1, 2):
         race.show.begins(f"round {round_} {label}", race.loaded.scenario.payload.size)
-        result = ground.heat(racer, round_, attempt)
+        result = _with_defect(ground.heat(racer, round_, attempt), racer.contestant)
         race.add(result)
         race.show.ended(result, race.place())
         if result.outcome is not Outcome.VOID:

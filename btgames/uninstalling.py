@@ -55,6 +55,8 @@ def _names(specs: Sequence[str], there: Iterable[str]) -> list[str]:
             names += there
         elif spec in there:
             names.append(spec)
+        elif any(sign in spec for sign in "@=:"):
+            raise UserError(plain(f"--contestant {spec}: all versions go together; give its name alone"))
         else:
             try:
                 names += [one.name for one in contestant.load([spec], places.CONTESTANTS)]

@@ -154,6 +154,7 @@ def test_a_misspelt_name_gets_the_nearest() -> None:
         ("aria2:nowhere", "'nowhere' is not a directory"),
         ("aria2:~nobody-of-that-name/x", "home"),
         ("./nothing.py", "no such file"),
+        ("/etc/passwd", "a contestant's module is a Python file, NAME.py"),
         ("./", "is a directory; write its files as 'DIR/*'"),
         ("./*.nothing", "no contestant's module (NAME.py) matches"),
         (f"./{'x' * 300}.py", "File name too long"),

@@ -127,6 +127,15 @@ def test_others_are_installed_when_one_cannot_be(apt: Path, capsys: pytest.Captu
     assert apt.exists()
 
 
+def test_another_version_than_was_asked_for_is_told(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What tells of itself that it is another version is no success, as in a race."""
+    versioned = "def install(host, version='1'): pass\ndef version(host): return '2.0'\n"
+    entry(apt.parent, name="fixed", install=versioned)
+    assert install_command.command(["./fixed.py@1.5"], yes=False) == 2
+    assert "fixed: not installed: version 2.0 is installed, 1.5 was asked for" in capsys.readouterr().err
+    assert install_command.command(["./fixed.py@2.0"], yes=False) == 0
+
+
 def test_all_that_is_installed_is_added_up(apt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last line says how many are installed whole on this machine, what they take, and where."""
     put = "def install(host, version='1'): host.put(bytes(3_000_000), 'it')\n"

@@ -175,13 +175,19 @@ def test_test_tools(clone: Clone, task: str) -> None:
     assert clone.log == ["venv", "pip requirements.txt", "pip requirements-test.txt"]
 
 
+def test_a_testbed_that_is_none_needs_nothing(clone: Clone) -> None:
+    """A misspelt testbed is refused without minutes of setting up for machines far away."""
+    clone.run("race", "--testbed", "lokal")
+    assert clone.log == ["venv", "pip requirements.txt"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "up",
         "hosts --stack mine",
         "race --testbed cloud",
-        "race --testbed=fleet.yaml",
+        "race --testbed=/dev/null",  # a file that is there, wherever it is run
         "race --host client=me@there",
         "check --stack=x",
         "install --contestant jeff --stack x",

@@ -349,11 +349,26 @@ def test_who_turns_out_unsupported_runs_no_more(stage: Stage) -> None:
 
 
 def test_when_nobody_can_race_nothing_is_started(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without anybody who is ready there is no testbed; the leaderboard says why, and the status is a mistake's."""
-    stage.unready = dict.fromkeys("ab", Unsupported("no"))
+    """Without anybody who is ready there is no testbed, no card and no table, and the status is a mistake's."""
+    stage.unready = dict.fromkeys("ab", Unsupported("no way"))
     assert run(stage, "a", "b") == 2
     assert stage.log == ["ready a", "ready b"]
-    assert "unsupported" in capsys.readouterr().out
+    assert not stage.card.exists()
+    said = capsys.readouterr()
+    assert said.out.count("no way") == 2
+    assert said.err == f"{race.NOBODY}\n"
+    assert run(stage, "a", "b", quiet=True) == 2
+    assert capsys.readouterr() == ("", f"a: no way\nb: no way\n{race.NOBODY}\n")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.CORRUPT, Outcome.FINISHED])
+def test_a_known_defect_stands_in_the_reason(stage: Stage, tmp_path: Path, outcome: Outcome) -> None:
+    """A heat that failed says what is known of its contestant; one that finished has no need to."""
+    entry(tmp_path, name="a", head=HEAD + 'DEFECT = "forgets the last piece"\n')
+    stage.script = {"a": [outcome]}
+    run(stage, "a", heats=1)
+    (heat,) = RaceCard.read(stage.card).heats
+    assert heat.reason.endswith("; known of it: forgets the last piece") == (outcome is not Outcome.FINISHED)
 
 
 def test_places_count_what_is_to_be_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,9 +38,9 @@ def left(base: Path) -> set[str]:
     return {path.name.rpartition("-")[0] for path in base.iterdir()}
 
 
-@pytest.mark.parametrize("spec", ["mine", "mine@7", "a=mine", "./ship/mine.py", "ship/mine.py"])
+@pytest.mark.parametrize("spec", ["mine", "./ship/mine.py", "ship/mine.py"])
 def test_all_of_a_contestant_goes(base: Path, spec: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """By name or path, whatever version is meant: every version and remnant, and nothing of others."""
+    """By name or path: every version and remnant, and nothing of others."""
     assert uninstalling.command([spec]) == 0
     assert left(base) == {"other"}
     assert capsys.readouterr().out == "mine: uninstalled, 4.0 MB freed\n"
@@ -66,7 +66,13 @@ def test_whose_module_is_gone_can_be_removed(base: Path, tmp_path: Path, spec: s
 
 @pytest.mark.parametrize(
     ("specs", "words"),
-    [([], r"whom\? --contestant NAME, or `all`; installed in .*: mine, other"), (["othre"], "did you mean other")],
+    [
+        ([], r"whom\? --contestant NAME, or `all`; installed in .*: mine, other"),
+        (["othre"], "did you mean other"),
+        (["mine@7"], "mine@7: all versions go together; give its name alone"),
+        (["a=mine"], "give its name alone"),
+        (["mine:src"], "give its name alone"),
+    ],
 )
 def test_whom_it_does_not_know(base: Path, specs: list[str], words: str) -> None:
     """Nobody named, or one who is neither installed nor a contestant: a user's mistake, and nothing goes."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from btgames.row import Median, Row, Run
 
 LONGEST_LABEL = 60
-LONGEST_REASON = 300
+LONGEST_REASON = 1000  # all of it: its end may name a log
 
 _NEVER_BEGAN = {Outcome.UNSUPPORTED, Outcome.NOT_RUN}
 
