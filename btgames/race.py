@@ -61,6 +61,7 @@ class Race:
     done: list[Heat] = field(default_factory=list)
     out: set[str] = field(default_factory=set)  # labels that run no more heats
     all_ran: bool = True
+    began: bool = False  # somebody could be made ready
 
     def add(self, result: Heat) -> None:
         """Record a heat: on the disk when this returns."""
@@ -74,7 +75,7 @@ class Race:
     @property
     def status(self) -> int:
         """Its exit status when it has come to its end: 2 where nobody could race at all, 1 where somebody could not."""
-        if self.done and all(result.outcome is Outcome.UNSUPPORTED for result in self.done):
+        if not self.began:
             return UserError.status
         return 0 if self.all_ran else 1
 
@@ -182,6 +183,7 @@ def run(race: Race, testbed: Testbed, order: random.Random) -> None:
         racers = _ready(race, stack.enter_context(testbed.workshop([one.label for one in race.contestants])))
         if not racers:
             return
+        race.began = True
         stack.enter_context(testbed)
         ground = stack.enter_context(Ground(testbed, race.loaded.scenario, race.show, race.keep))
         for racer in racers:

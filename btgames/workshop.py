@@ -141,4 +141,6 @@ def _is_version(asked: str, found: str) -> bool:
     """Whether what is installed is what was asked for: 1.36 may be 1.36.0, but 1.3 is neither 1.36 nor 11.3."""
     if re.fullmatch(r"[\d.]+", asked):
         return re.search(rf"(?<![\d.]){re.escape(asked)}(?!\d)", found) is not None
-    return asked in found  # a commit, say
+    if re.fullmatch(r"[0-9a-f]{40}", asked):
+        return True  # a commit: git has given exactly this one, whatever the client calls itself
+    return asked in found
