@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from btgames.doctor_contestant import Examination
 
 FUNCTIONS = ("install", "torrentfile", "download")
+LABEL_COLUMNS = 22  # of a label, before it is folded, in a table of 80 columns
 
 
 def command(*, contestants: Sequence[str], wish: Wish = ANY) -> int:
@@ -89,9 +90,11 @@ def _contestants(everyone: Sequence[Contestant], wish: Wish, console: Console) -
 
 
 def _table(done: Sequence[Examination]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
-    for name in ("contestant", *FUNCTIONS, "verdict", "time"):
-        table.add_column(name, no_wrap=name in {*FUNCTIONS, "time"}, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    longest = max(len(examination.contestant.label) for examination in done)
+    table.add_column("contestant", overflow="fold", min_width=min(longest, LABEL_COLUMNS))
+    for name in (*FUNCTIONS, "verdict", "time"):
+        table.add_column(name, no_wrap=name != "verdict", overflow="fold")
     for examination in done:
         marks = [examination.marks.get(name) for name in FUNCTIONS]
         cells = [Text(mark, style=mark.colour) if mark else Text("-") for mark in marks]
