@@ -118,7 +118,7 @@ def board(
     host: list[str] | None = None,
     key: str | None = None,
 ) -> int:
-    """Race the contest of 2013 again, with three clients of today."""
+    """Race the contest of 2013 again, with libtorrent, aria2 and webtorrent."""
     heats_each = whole("--heats", heats, least=1, most=1000)
     from btgames import rematch
     from btgames.testbeds.wish import Wish

@@ -34,7 +34,7 @@ def make_ready(folder: Path) -> None:
 
 
 class Kept:
-    """A folder with one folder for each heat, named ``ROUND-LABEL``; see `btgames.heat.Keeper`."""
+    """The folder of one race, with one for each heat, named ``ROUND-LABEL``; see `btgames.heat.Keeper`."""
 
     def __init__(self, folder: Path, arena: Arena) -> None:
         self._folder = folder

@@ -27,7 +27,7 @@ from btgames.heat import one_line
 from btgames.interrupts import INTERRUPTED, ended_by_signals
 from btgames.progress import Show
 from btgames.report.figures import plain
-from btgames.result import CardWriter, Heat, Outcome, RaceCard
+from btgames.result import CardWriter, Header, Heat, Outcome, RaceCard
 from btgames.testbeds.choice import testbed_for
 from btgames.testbeds.wish import ANY, Wish
 
@@ -115,14 +115,26 @@ def command(
         loaded, everyone, heats=heats, seed=seed, card=card, keep=keep_in, retire=retire, quiet=quiet, wish=wish,
         console=console,
     )  # fmt: skip
-    if status == UserError.status:  # nobody could: no race, so no card of it, which would be the newest
-        held.path.unlink(missing_ok=True)
-        words = [f"{plain(heat.contestant)}: {plain(heat.reason)}" for heat in held.heats] if quiet else []
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print("\n".join([*words, NOBODY]))
+    if status == UserError.status:
+        drop(held, quiet=quiet)
         return status
     leaderboard.print_board([held], console)
-    console.print(f"Race card: {held.path}", highlight=False, soft_wrap=True)
+    console.print(f"Race card: {held.path}", soft_wrap=True, markup=False)
+    if keep_in is not None:
+        console.print(f"Kept of each heat: {keep_in / _name(held.header)}", soft_wrap=True, markup=False)
     return status
+
+
+def drop(held: RaceCard, *, quiet: bool) -> None:
+    """Say that nobody could race, and why if that was not shown; its card is removed: it would be the newest."""
+    held.path.unlink(missing_ok=True)
+    words = [f"{plain(heat.contestant)}: {plain(heat.reason)}" for heat in held.heats] if quiet else []
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print("\n".join([*words, NOBODY]))
+
+
+def _name(header: Header) -> str:
+    """Return what a race's files are called: no other race's are."""
+    return f"{header.started_at[:10]}-{header.scenario}-{header.id}"
 
 
 def hold(
@@ -145,9 +157,10 @@ def hold(
         show = stack.enter_context(Show(console, 0, quiet=quiet))
         testbed = stack.enter_context(testbed_for(loaded.scenario, wish, show.note))
         header = header_of(loaded, everyone, heats or loaded.scenario.heats, order_seed, testbed)
-        path = Path(card) if card else Path("results", f"{header.started_at[:10]}-{loaded.name}-{header.id}.jsonl")
+        path = Path(card) if card else Path("results", f"{_name(header)}.jsonl")
         writer = stack.enter_context(CardWriter(path, header))
-        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=keep)
+        kept = None if keep is None else keep / _name(header)
+        race = Race(loaded, everyone, header.heats, writer, show, retire=retire, keep=kept)
         status = _run_to_the_end(race, testbed, order_seed)
     return status, RaceCard(path, header, tuple(race.done))
 

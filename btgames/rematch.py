@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from btgames import contestant, history, leaderboard, places, race, scenario
-from btgames.errors import UserError
+from btgames.errors import GamesError, UserError
 from btgames.interrupts import INTERRUPTED
 from btgames.report import rematch as report
 from btgames.result import RaceCard
@@ -86,8 +86,9 @@ def command(
         (0, [RaceCard.read(path) for path in map(Path, cards)]) if cards else _race(heats, wish, console, quiet=quiet)
     )
     tables = [rematch(board) for board in leaderboard.boards(held) if board.rows]
-    report.FORMATS[format](tables, console)
-    if not cards:
+    if tables:
+        report.FORMATS[format](tables, console)
+    if held and not cards:
         again = " ".join(f"--card {card.path}" for card in held)
         console.print(f"These tables again: {places.COMMAND} board {again}", soft_wrap=True, markup=False)
     return status
@@ -100,9 +101,18 @@ def _race(heats: int | None, wish: Wish, console: Console, *, quiet: bool) -> tu
     for name in SCENARIOS:
         console.print(f"== {name}", style="bold")
         loaded = scenario.load(name, places.SCENARIOS)
-        status, card = race.hold(loaded, everyone, heats=heats, quiet=quiet, wish=wish, console=console)
-        held.append(card)
+        try:
+            status, card = race.hold(loaded, everyone, heats=heats, quiet=quiet, wish=wish, console=console)
+        except GamesError as error:
+            if not held:
+                raise
+            Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(error)
+            return error.status, held
         worst = max(worst, status)
+        if status == UserError.status:  # nor could anybody on the other sizes
+            race.drop(card, quiet=quiet)
+            break
+        held.append(card)
         if status == INTERRUPTED:
             break
     return worst, held

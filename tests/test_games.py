@@ -199,7 +199,7 @@ def test_who_seeds_on_is_ended(ran: Ran) -> None:
 
 def test_a_log_is_kept_with_head_and_tail(ran: Ran, kept: Path) -> None:
     """Of 8 MB of talk the first and the last megabyte are kept, and the card has the last words."""
-    log = (kept / "1-floods_log" / "client.log").read_bytes()
+    log = next(kept.glob("*/1-floods_log/client.log")).read_bytes()
     assert log.startswith(b"first words\n")
     assert log.endswith(b"last words\n")
     assert b" bytes left out ...]" in log
@@ -209,8 +209,12 @@ def test_a_log_is_kept_with_head_and_tail(ran: Ran, kept: Path) -> None:
 
 def test_what_is_kept(ran: Ran, kept: Path) -> None:
     """--keep leaves a folder for each heat: logs, torrent, download and packets."""
-    assert {path.name for path in kept.iterdir()} == {f"1-{heat.contestant}" for heat in ran.heats}
-    folder = kept / "1-perfect"
+    (of_race,) = kept.iterdir()
+    header = RaceCard.read(ran.card).header
+    assert of_race.name == f"{header.started_at[:10]}-{header.scenario}-{header.id}"
+    assert f"Kept of each heat: {of_race}" in ran.out
+    assert {path.name for path in of_race.iterdir()} == {f"1-{heat.contestant}" for heat in ran.heats}
+    folder = of_race / "1-perfect"
     assert {path.name for path in folder.iterdir()} == {
         "capture.pcap",
         "client.log",
@@ -248,7 +252,7 @@ def test_time_outs(impatient: Ran) -> None:
 
 def test_talk_without_end(games: Games, impatient: Ran) -> None:
     """A log without end takes no more room than another."""
-    log = games.folder / "kept-impatient" / "1-talks_on" / "client.log"
+    (log,) = games.folder.glob("kept-impatient/*/1-talks_on/client.log")
     assert impatient.one("talks_on").outcome == "timed_out"
     assert 2 << 20 < log.stat().st_size < (2 << 20) + 100
 

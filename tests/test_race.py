@@ -225,10 +225,11 @@ def test_heats_are_the_scenarios_unless_said_otherwise(stage: Stage) -> None:
 
 
 def test_what_is_kept_goes_where_it_was_asked_for(stage: Stage, tmp_path: Path) -> None:
-    """--keep makes its folder and hands it on; without, nothing is kept."""
+    """--keep makes its folder and hands on one in it that is this race's; without, nothing is kept."""
     run(stage, keep=str(tmp_path / "out" / "deep"))
-    assert stage.keep == tmp_path / "out" / "deep"
-    assert stage.keep.is_dir()
+    header = RaceCard.read(stage.card).header
+    assert stage.keep == tmp_path / "out" / "deep" / f"{header.started_at[:10]}-{header.scenario}-{header.id}"
+    assert stage.keep.parent.is_dir()
     stage.card = stage.card.with_name("other.jsonl")
     run(stage)
     assert stage.keep is None

@@ -60,7 +60,7 @@ def test_a_contestant_is_known_by_its_module() -> None:
     """Whatever its label, 2013's best and median stand beside today's; who was not there then has none."""
     text = table(RACE)
     assert line_of(text, "steves") == ["steves", "0.83", "0.86", "2/2", "0.300", "0.400", "25", "%"]
-    assert line_of(text, "jeff")[:6] == ["jeff", "0.94", "0.95", "1/2", "0.900", "0.900"]
+    assert line_of(text, "jeff")[:7] == ["jeff", "*", "0.94", "0.95", "1/2", "0.900", "0.900"], "not all finished"
     assert line_of(text, "aria2") == ["aria2", "-", "-", "0/2", "-", "-", "-"]
     assert line_of(text, "http") == ["http", "(yardstick)", "-", "-", "2/2", "0.100", "0.100", "100", "%"]
 
@@ -90,14 +90,17 @@ def test_markdown() -> None:
     assert "| steves | 0.83 | 0.86 | 2/2 | 0.300 | 0.400 | 25 % |" in lines
 
 
-def raced(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> list[str]:
+def raced(monkeypatch: pytest.MonkeyPatch, statuses: list[int | UserError]) -> list[str]:
     """Have races end with these statuses, with no host; return the list of scenarios that were raced on."""
     names: list[str] = []
 
     def hold(loaded: scenario.Loaded, _: object, **__: object) -> tuple[int, RaceCard]:
         names.append(loaded.name)
         head = header("jeff", scenario=loaded.name, id=loaded.name, scenario_sha256=loaded.sha256)
-        return statuses[len(names) - 1], card(head, finished("jeff", 1.0), path=f"results/{loaded.name}.jsonl")
+        status = statuses[len(names) - 1]
+        if isinstance(status, UserError):
+            raise status
+        return status, card(head, finished("jeff", 1.0), path=f"results/{loaded.name}.jsonl")
 
     monkeypatch.setattr("btgames.race.hold", hold)
     return names
@@ -122,6 +125,33 @@ def test_an_interrupt_ends_the_board_and_shows_what_there_is(
     assert rematch.command(cards=[], heats=2, format="table", quiet=True) == INTERRUPTED
     assert names == ["small", "medium"]
     assert "medium" in capsys.readouterr().out
+
+
+def test_where_nobody_can_race_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a race: status 2, no table, no card, and no next size."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "results" / "small.jsonl"
+    path.parent.mkdir()
+    path.touch()
+    names = raced(monkeypatch, [2])
+    assert rematch.command(cards=[], heats=2, format="table", quiet=True) == 2
+    assert (names, path.exists()) == (["small"], False)
+    told = capsys.readouterr()
+    assert told.out.split() == ["==", "small"]
+    assert "Nobody could race" in told.err
+
+
+def test_a_size_that_cannot_be_raced_leaves_the_others_tables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too little memory for one size, say: what was measured before is shown, and then why there is no more."""
+    raced(monkeypatch, [0, UserError("too little memory")])
+    assert rematch.command(cards=[], heats=2, format="table", quiet=True) == 2
+    told = capsys.readouterr()
+    assert "small: 2 MB" in told.out
+    assert told.err == "too little memory\n"
 
 
 def test_cards_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

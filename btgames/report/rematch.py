@@ -33,7 +33,7 @@ def cells(line: Line) -> tuple[str, ...]:
     then = (NOTHING, NOTHING) if past is None else (past_seconds(min(past.times_s)), past_seconds(past.median_s))
     if row is None:
         return (line.name, *then, NOTHING, NOTHING, NOTHING, NOTHING)
-    name = words.label(row) + (" (yardstick)" if line.yardstick else "")
+    name = words.name(row)
     now = (f"{row.finished}/{row.started}", seconds(min(row.complete_s, default=None)), seconds(row.median_s))
     return (name, *then, *now, percent(row.yardstick_percent))
 

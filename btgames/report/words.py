@@ -35,7 +35,7 @@ def cells(row: Row) -> tuple[str, ...]:
     times = row.complete_s
     return (
         NOTHING if row.rank is None else str(row.rank),
-        label(row) + (" (yardstick)" if row.entrant.yardstick else "") + (f" {MARK}" if marked(row) else ""),
+        name(row),
         f"{row.finished}/{row.started}",
         seconds(row.median_s),
         seconds(min(times, default=None)),
@@ -52,6 +52,11 @@ def cells(row: Row) -> tuple[str, ...]:
 def label(row: Row) -> str:
     """Return the contestant's label, never empty."""
     return plain(row.contestant, LONGEST_LABEL) or "?"
+
+
+def name(row: Row) -> str:
+    """Return the label with what sets the row apart."""
+    return label(row) + (" (yardstick)" if row.entrant.yardstick else "") + (f" {MARK}" if marked(row) else "")
 
 
 def marked(row: Row) -> bool:
