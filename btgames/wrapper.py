@@ -133,7 +133,9 @@ class Wrapper:
         return value_of(answer)
 
     def _running(self) -> Agent:
-        """Return the process; start it and have it import the module where there is none."""
+        """Return the process; start it and have it import the module where there is none, or it died between calls."""
+        if self._agent is not None and not self._agent.alive:  # for want of memory, say: no call was under way in it
+            self.__exit__()
         if self._agent is None:
             arguments = (str(self._contestant.path), str(self._call_s))
             agent = Agent(Here(), "worker", *arguments, start_timeout_s=self._call_s + _LATER_S, package="btgames")

@@ -201,6 +201,20 @@ def test_a_module_that_ends_its_process_is_told(tmp_path: Path, body: str) -> No
     assert "ended (status " in told
 
 
+def test_a_process_that_is_killed_between_calls_is_replaced(tmp_path: Path) -> None:
+    """Whoever killed it while nothing was asked of it: the contestant has done nothing, and goes on."""
+    one = entry(tmp_path, download="def download(torrentfile, into):\n return Command(os.getpid())\n")
+    with Wrapper(one) as wrapper:
+        (first,) = wrapper.download("a", "b").argv
+        os.kill(int(first), signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while _state(first) != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (second,) = wrapper.download("a", "b").argv
+    assert first != second
+
+
 def test_what_a_module_prints_is_no_answer(tmp_path: Path) -> None:
     """Neither print nor a write to descriptor 1, by the module or a child of it, is taken for an answer."""
     head = HEAD + "print('{\"ready\": true}'); os.write(1, b'hello\\n')\n"
