@@ -4,7 +4,7 @@ steve: Steve's client of the contest of 2013, on Twisted. https://github.com/phs
 Commit ffddf14 of 16 December 2013, the last before the contest's end. It needs CPython 2.7.
 
 It announces neither a port nor what is left. Opentracker answers that now and then without peers ("KeyError: 'peers'").
-It asks for one more block each time that bytes arrive, in whatever portions, and has no bound for what it has asked for.
+It asks for one more block each time that bytes arrive, in whatever portions, and knows no bound for what it asks for.
 On `large` more than 2000 requests may wait. A libtorrent that seeds drops those beyond (max_allowed_in_request_queue);
 it waits for their blocks, and after a minute the silent connection is closed ("connection lost"): 6 of 16 heats. With
 room for 100,000 requests, tried by hand, 12 of 12 heats finished.
