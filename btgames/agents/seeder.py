@@ -60,8 +60,8 @@ SETTINGS: libtorrent.settings_pack = {
     "send_buffer_watermark": 3 << 20,
 }
 """
-What differs from libtorrent's defaults, which set no rate limits. Kept is that at most 2000 requests of a peer wait, and
-those beyond are dropped without a word (max_allowed_in_request_queue): so do most seeders that a client will meet.
+What differs from libtorrent's defaults, which set no rate limits. Kept is that at most 2000 requests of a peer wait,
+and those beyond are dropped without a word (max_allowed_in_request_queue): so do most seeders that a client will meet.
 """
 
 TRANSPORTS: dict[str, libtorrent.settings_pack] = {
