@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DAEMON = ("deluged", "--do-not-daemonize", "--config")
+PORT = 58847  # not Deluge's own, 58846, which the machine's own daemon may have
+DAEMON = ("deluged", "--do-not-daemonize", "--port", str(PORT), "--config")
 LOOK_S = 0.02  # between two tries to reach a daemon that does not listen yet
 
 
@@ -21,7 +22,7 @@ def download(torrent: Path, into: str, config: Path) -> None:
     user, password, _ = (config / "auth").read_text(encoding="ascii").strip().split(":")
 
     def connect() -> None:
-        client.connect(username=user, password=password).addCallbacks(add, again)
+        client.connect(port=PORT, username=user, password=password).addCallbacks(add, again)
 
     def again(failure: Any) -> None:
         if daemon.poll() is None:

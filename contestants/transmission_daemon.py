@@ -15,12 +15,16 @@ LANGUAGE = "C"
 LICENCE = "GPL-2.0-only OR GPL-3.0-only"
 YEAR = 2008
 
+# Of the remote control. Not Transmission's own 9091, which the machine's own daemon may have: it would get the torrent.
+PORT = 9092
+
 SETTINGS = {
     "dht-enabled": False,
     "lpd-enabled": False,
     "pex-enabled": False,
     "port-forwarding-enabled": False,
     "preallocation": 0,
+    "rpc-port": PORT,
     "script-torrent-done-enabled": True,
 }
 
@@ -29,7 +33,7 @@ START = """\
 #!/bin/sh
 transmission-daemon --foreground --config-dir "$1" --download-dir "$2" &
 echo $! >"$1/pid"
-until transmission-remote --add "$3"; do
+until transmission-remote "$4" --add "$3"; do
     kill -0 $! || exit
     sleep 0.05
 done
@@ -61,4 +65,4 @@ def torrentfile(host: Host, torrent: Torrent) -> str:
 
 def download(torrentfile: str, into: str) -> Command:
     folder = Path(torrentfile).parent
-    return Command(folder / "start.sh", folder / "config", into, torrentfile)
+    return Command(folder / "start.sh", folder / "config", into, torrentfile, PORT)

@@ -175,6 +175,13 @@ def test_what_a_scenario_needs_is_installed_on_machines_of_ours(station: Station
         assert station.machine.run(["systemctl", asked, "opentracker.service"], check=False).out == answer
 
 
+def test_a_clients_daemon_does_not_run_beside_the_heats(station: Station) -> None:
+    """Debian's transmission-daemon starts one that has the ports of a contestant's; it is ended, and stays away."""
+    station.packages(["transmission-daemon", "transmission-cli"], [].append)
+    for asked, answer in (("is-enabled", b"disabled\n"), ("is-active", b"inactive\n")):
+        assert station.machine.run(["systemctl", asked, "transmission-daemon.service"], check=False).out == answer
+
+
 def test_libtorrent_is_installed_once_for_seeders(station: Station) -> None:
     """What it needs is told where it is missing; then it is installed, our version of it, and found again."""
     notes: list[str] = []

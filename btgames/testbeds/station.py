@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,7 @@ _PACKAGE = Path(btgames.__file__).resolve().parent
 _LEAST_PYTHON = (3, 11)
 _SOURCE_BYTES = 1 << 30  # of a contestant's source directory
 # Beside the folder first: one that is there is whole. Another race may have been quicker.
+_SERVICE = re.compile(r"^(?:/usr)?/lib/systemd/system/([^/@]+\.service)$", re.MULTILINE)
 _UNPACK = (
     "sh",
     "-c",
@@ -139,18 +141,20 @@ class Station:
             if not ours:
                 raise UserError(f"{self.remote.name}: this scenario {need.words}")
             self.packages([need.package], notify)
-            # Debian starts it: it would take CPU and ports in the middle of a heat.
-            self.machine.run(["systemctl", "disable", "--now", f"{need.package}.service"])
         return self.machine.run(need.asking_version, check=False).out.decode()
 
     def packages(self, packages: Sequence[str], notify: Callable[[str], None]) -> None:
-        """Install packages of the system."""
+        """Install packages of the system; the services that Debian starts with them are ended, and stay away."""
         notify(f"{self.remote.name}: apt-get install {' '.join(packages)}")
         apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
         install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
         if self.machine.run(install, check=False, timeout_s=APT_S).status:  # its lists may be too old
             self.machine.run([*apt, "update"], timeout_s=APT_S)
             self.machine.run(install, timeout_s=APT_S)
+        # They would take ports that a contestant wants, and CPU in the middle of a heat.
+        files = self.machine.run(["dpkg-query", "--listfiles", *packages]).out.decode()
+        if services := _SERVICE.findall(files):
+            self.machine.run(["systemctl", "disable", "--now", *services])
 
     def send(self, one: Contestant) -> tuple[str, str | None]:
         """Send a contestant's module, with what it names beside it, and its source; return their paths there."""
