@@ -230,7 +230,7 @@ class Heat:
             self._cell.tell(name)
             self._facts.ended_by = f"SIG{name}"
             if self._facts.ended_at_s is None and self._exec_s is not None:
-                self._facts.ended_at_s = now - self._exec_s
+                self._facts.ended_at_s = time.monotonic() - self._exec_s  # `now` is of before the last look
             self._give_up_s = now + CELL_GRACE_S
         if not self._signals and now > self._give_up_s:
             self._fail(f"processes were left {CELL_GRACE_S:g} s after KILL")
