@@ -122,7 +122,7 @@ def command(cards: Sequence[str], format: str, results_dir: Path, out: TextIO) -
     Do ``leaderboard``: read the cards (none named: the newest of `results_dir`), write the leaderboard to `out`.
 
     Returns:
-        The exit status, 0. Torn lines and races given twice are told on stderr.
+        The exit status, 0.
 
     Raises:
         UserError: no card, a file that is none, or an unknown format.
@@ -134,18 +134,24 @@ def command(cards: Sequence[str], format: str, results_dir: Path, out: TextIO) -
     if isinstance(out, io.TextIOWrapper):
         # Not every terminal speaks UTF-8, and a label may hold anything.
         out.reconfigure(errors="backslashreplace")
+    races = read([Path(card) for card in cards] or [_newest(results_dir)])
+    if format == "table":
+        print_board(races, Console(file=out))
+    else:
+        out.write(report.render(boards(races), format))
+    return 0
+
+
+def read(paths: Iterable[Path]) -> list[RaceCard]:
+    """Read cards, each race once; torn lines and races given twice are told on stderr."""
     races: dict[str, RaceCard] = {}
-    for path in [Path(card) for card in cards] or [_newest(results_dir)]:
+    for path in paths:
         card = RaceCard.read(path)
         first = races.setdefault(card.header.id, card)
         again = () if first is card else (f"{path}: the same race as {first.path}, counted once",)
         for warning in (*card.warnings, *again):
             sys.stderr.write(f"{warning}\n")
-    if format == "table":
-        print_board(list(races.values()), Console(file=out))
-    else:
-        out.write(report.render(boards(races.values()), format))
-    return 0
+    return list(races.values())
 
 
 def _newest(results_dir: Path) -> Path:

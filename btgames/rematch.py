@@ -17,7 +17,6 @@ from btgames import contestant, history, leaderboard, places, race, scenario
 from btgames.errors import GamesError, UserError
 from btgames.interrupts import INTERRUPTED
 from btgames.report import rematch as report
-from btgames.result import RaceCard
 from btgames.testbeds.wish import ANY, Wish
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from btgames.history import Past
     from btgames.leaderboard import Board
+    from btgames.result import RaceCard
     from btgames.row import Row
 
 THEN = ("tom", "stacey", "stacey_twisted", "jeff", "steve", "brian_and_jari")
@@ -59,7 +59,7 @@ def rematch(board: Board) -> Rematch:
     """Put 2013's times of the same scenario beside a board's rows; a contestant is known by its module's name."""
     past = {each.name: each for each in history.past(board.header.scenario)}
     rows = [Line(row.contestant, past.pop(row.entrant.name, None), row) for row in board.rows]
-    absent = [Line(each.contestant, each, None) for each in past.values()]
+    absent = [Line(each.name, each, None) for each in past.values()]
     ranked = [line for line in rows if not line.yardstick]
     return Rematch(board, (*ranked, *absent, *(line for line in rows if line.yardstick)))
 
@@ -76,15 +76,15 @@ def command(
     Race all of them on each size, or read the cards of such races, and print the tables; return the exit status.
 
     Raises:
-        UserError: an unknown format, or a file that is no card.
+        UserError: an unknown format, a file that is no card, or how to race beside what was raced already.
 
     """
+    if cards and (heats is not None or wish != ANY):
+        raise UserError("--card prints what was raced already; --heats, --testbed and the like are for a race")
     if format not in report.FORMATS:
         raise UserError(f"--format {format!a}: one of {', '.join(report.FORMATS)}")
     console = Console(highlight=False)
-    status, held = (
-        (0, [RaceCard.read(path) for path in map(Path, cards)]) if cards else _race(heats, wish, console, quiet=quiet)
-    )
+    status, held = (0, leaderboard.read(map(Path, cards))) if cards else _race(heats, wish, console, quiet=quiet)
     tables = [rematch(board) for board in leaderboard.boards(held) if board.rows]
     if tables:
         report.FORMATS[format](tables, console)

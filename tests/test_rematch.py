@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cards import card, entrant, failed, finished, header
@@ -14,6 +14,7 @@ from btgames.errors import UserError
 from btgames.interrupts import INTERRUPTED
 from btgames.report import rematch as report
 from btgames.result import CardWriter, Outcome, RaceCard
+from btgames.testbeds.wish import Wish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_contestant_is_known_by_its_module() -> None:
 def test_who_raced_then_and_not_now_is_there() -> None:
     """2013's table is whole: those who did not race today come before the yardstick."""
     rows = [line.name for line in rematch.rematch(leaderboard.boards([RACE])[0]).lines]
-    assert rows == ["steves", "jeff", "aria2", "Tom", "Stacey", "Brian and Jari", "http"]
+    assert rows == ["steves", "jeff", "aria2", "tom", "stacey", "brian_and_jari", "http"]
 
 
 def test_failures_are_told_beneath() -> None:
@@ -164,6 +165,29 @@ def test_cards_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert rematch.command(cards=[str(path)], heats=None, format="table", quiet=False) == 0
     assert names == []
     assert line_of(capsys.readouterr().out, "steves")[1] == "0.83"
+
+
+def test_a_race_given_twice_counts_once_and_a_torn_line_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on the leaderboard: both are told on stderr."""
+    path = tmp_path / "a.jsonl"
+    with CardWriter(path, RACE.header) as writer:
+        for heat in RACE.heats:
+            writer.add(heat)
+    path.write_bytes(path.read_bytes()[:-30])
+    assert rematch.command(cards=[str(path), str(path)], heats=None, format="table", quiet=False) == 0
+    told = capsys.readouterr()
+    assert line_of(told.out, "http")[4] == "1/1"
+    assert "counted once" in told.err
+    assert "torn" in told.err
+
+
+@pytest.mark.parametrize("how", [{"heats": 3}, {"heats": None, "wish": Wish("local")}])
+def test_cards_are_not_raced(how: dict[str, Any]) -> None:
+    """Options of a race beside cards of earlier ones would do nothing: said, not swallowed."""
+    with pytest.raises(UserError, match="--card prints what was raced already"):
+        rematch.command(cards=["a.jsonl"], format="table", quiet=False, **how)
 
 
 def test_an_unknown_format_is_told_at_once() -> None:

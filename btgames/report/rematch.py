@@ -76,8 +76,8 @@ def _markdown_lines(tables: Sequence[Rematch]) -> Iterator[str]:
         for line in each.lines:
             yield f"| {' | '.join(map(escaped, cells(line)))} |"
         yield ""
-        yield from (f"- {escaped(note)}" for note in words.notes(each.board))
-        yield ""
+        if notes := [f"- {escaped(note)}" for note in words.notes(each.board)]:
+            yield from (*notes, "")
     yield from (f"- {escaped(line)}" for line in (*_conditions(tables), *LEGEND))
 
 
