@@ -28,7 +28,7 @@ def make_ready(folder: Path) -> None:
     try:
         caller.make_folder(folder)
     except OSError as error:
-        raise UserError(f"--keep {folder}: {error.strerror}") from error
+        raise UserError(f"--keep {folder}: this folder cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise UserError(f"--keep {folder}: Permission denied")
 

@@ -105,7 +105,7 @@ def command(
         from btgames.dry_run import describe  # noqa: PLC0415 - only here
 
         return describe(loaded, everyone, heats or loaded.scenario.heats, sys.stdout)
-    keep_in = Path(keep) if keep else None
+    keep_in = None if keep is None else Path(keep)
     if keep_in is not None:
         keeping.make_ready(keep_in)
     if card is not None:
