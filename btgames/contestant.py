@@ -25,7 +25,7 @@ DEFAULT = ("libtorrent", "libtorrent_default", "pybittorrent", "http")
 """The race of someone who names nobody: none of them needs root or a system package."""
 
 GROUPS = ("all", "quick")
-"""Names that stand for many: every contestant that ships, and those that install in under two minutes."""
+"""Names that stand for many: every contestant that ships, and those that are not SLOW."""
 
 _FUNCTIONS = {"install": ("host", "version"), "torrentfile": ("host", "torrent"), "download": ("torrentfile", "into")}
 _CONSTANTS: dict[str, str | int | bool] = {

@@ -8,7 +8,7 @@ A module is one file with three functions::
     def download(torrentfile, into): ...       # returns the Command; the harness starts, times, stops and checks it
 
 Optional are ``version(host)``, which returns what is really installed, a parameter ``source`` of install (a local
-checkout), and the constants TITLE, HOME, LANGUAGE, YEAR, EXITS, YARDSTICK and SLOW (install takes over two minutes).
+checkout), and the constants TITLE, HOME, LANGUAGE, YEAR, EXITS, YARDSTICK and SLOW (install may take over two minutes).
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def installed(one: Contestant, base: Path) -> tuple[str, str, str]:
     folder = installing.folder_of(one, base)
     if (there := installing.recorded(folder)) is not None:
         return "yes", install_folder.megabytes(there.bytes), ""
-    slow = ", in more than two minutes" if one.constants["SLOW"] else ""
+    slow = ", which may take minutes" if one.constants["SLOW"] else ""
     log = install_log.log_of(folder)
     tried = f"; an unfinished try: {log}" if log.exists() else ""
     return "not yet", "", f"a race installs it{slow}{tried}"

@@ -18,7 +18,7 @@ LANGUAGE = "Python 2"
 LICENCE = "none stated"
 YEAR = 2013
 UTP = False
-DEFECT = "now and then so many of its requests wait that the seeder drops some, and it never asks again"
+DEFECT = "the seeder drops what is over 2000 waiting requests, or opentracker's answer has no peers: it gives up"
 SLOW = True  # not to install, but its home is a git repository, which not every machine can reach
 
 NEEDS = ("Twisted==13.1.0", "zope.interface==4.0.5", "bencode==1.0", "bitstring==3.1.2", "requests==2.0.1")

@@ -117,7 +117,7 @@ def test_whether_it_is_installed(tmp_path: Path) -> None:
         installing.ensure(one, wrapper, tmp_path, lambda _: None)
     assert listing.installed(one, tmp_path) == ("yes", "0.0 MB", "")
     slow = entry(tmp_path, name="slow", install=f"SLOW = True\n{INSTALL}")
-    assert "two minutes" in listing.installed(slow, tmp_path)[2]
+    assert "may take minutes" in listing.installed(slow, tmp_path)[2]
     lacking = entry(tmp_path, name="lacking", install=NEEDS)
     assert listing.installed(lacking, tmp_path) == (
         "no",
