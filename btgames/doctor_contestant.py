@@ -92,9 +92,15 @@ class Noted:
         """Keep the command, to show it."""
         with _judging(self._examination, "download"):
             command = self._functions.download(torrentfile, into)
-        line = shlex.join(command.argv)
+        line = shlex.join(map(_first_line, command.argv))
         self.command = line if len(line) <= COMMAND_LENGTH else f"{line[: COMMAND_LENGTH - 3]}..."
         return command
+
+
+def _first_line(word: str) -> str:
+    """Return an argument as it is shown: of a whole program only where it begins."""
+    lines = word.strip().splitlines()
+    return word if len(lines) < 2 else f"{lines[0]} ..."  # noqa: PLR2004 - one line
 
 
 class _judging:  # noqa: N801 - reads as the `with` that it is

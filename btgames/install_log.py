@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KEEP_BYTES = 5 << 20
 """Kept of the beginning, and as much of the end: a hostile build may print for ever."""
 
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and what else a terminal is told (ECMA-48, CSI)
 _TAIL_BYTES = 4096  # in which the last line is looked for
 _LINE_LENGTH = 100  # of it, as it is shown
 
@@ -72,7 +73,7 @@ def last_line(log: Path) -> str:
 
     It is cut, has nothing in it that a terminal obeys, and leaves out the path of the folder that the log is of.
     """
-    text = _tail(log).replace(f"{log.with_suffix('')}/", "")
+    text = _COLOURS.sub("", _tail(log)).replace(f"{log.with_suffix('')}/", "")
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     line = " ".join(lines[-1].split()) if lines else ""
     line = line if len(line) <= _LINE_LENGTH else f"{line[: _LINE_LENGTH - 3]}..."

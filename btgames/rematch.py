@@ -97,7 +97,8 @@ def command(
 def _race(heats: int | None, wish: Wish, console: Console, *, quiet: bool) -> tuple[int, list[RaceCard]]:
     """Race on each size, the smallest first; what was measured before an interrupt stands."""
     everyone = contestant.load(CONTESTANTS, places.CONTESTANTS)
-    worst, held = 0, []
+    worst = 0
+    held: list[RaceCard] = []
     for name in SCENARIOS:
         console.print(f"== {name}", style="bold")
         loaded = scenario.load(name, places.SCENARIOS)

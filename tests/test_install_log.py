@@ -55,7 +55,7 @@ def test_a_disk_that_is_full_does_not_end_the_install() -> None:
         ("\n\n", ""),
         ("one\n  two  words\n\n", "two words"),
         ("10 %\r20 %\r", "20 %"),
-        ("a\x1b[31mb\u202ec\n", "a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}c"),
+        ("a\x07b\u202ec\x1b\n", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}"),
         ("x" * 9000, "x" * 97 + "..."),
     ],
 )
@@ -63,6 +63,12 @@ def test_the_last_line_is_harmless(tmp_path: Path, text: str, line: str) -> None
     """The last line that is not empty, also of a progress bar; short, and no terminal obeys it."""
     (tmp_path / "log").write_text(text)
     assert last_line(tmp_path / "log") == line
+
+
+def test_the_last_line_is_one_that_says_something(tmp_path: Path) -> None:
+    """Colours are left out, and a line that was nothing but colours is none."""
+    (tmp_path / "log").write_text("\x1b[1mbuilding\x1b[m\n\x1b[0m\x1b[0m\n")
+    assert last_line(tmp_path / "log") == "building"
 
 
 def test_the_last_line_leaves_out_what_is_clear(tmp_path: Path) -> None:

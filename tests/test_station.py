@@ -177,7 +177,9 @@ def test_what_a_scenario_needs_is_installed_on_machines_of_ours(station: Station
 
 def test_a_clients_daemon_does_not_run_beside_the_heats(station: Station) -> None:
     """Debian's transmission-daemon starts one that has the ports of a contestant's; it is ended, and stays away."""
-    station.packages(["transmission-daemon", "transmission-cli"], [].append)
+    notes: list[str] = []
+    station.packages(["transmission-daemon", "transmission-cli"], notes.append)
+    assert len(notes) == 1
     for asked, answer in (("is-enabled", b"disabled\n"), ("is-active", b"inactive\n")):
         assert station.machine.run(["systemctl", asked, "transmission-daemon.service"], check=False).out == answer
 
