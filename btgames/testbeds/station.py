@@ -43,8 +43,8 @@ Seconds that a tenant may take to move in, an earlier one of the same race havin
 _PACKAGE = Path(btgames.__file__).resolve().parent
 _LEAST_PYTHON = (3, 11)
 _SOURCE_BYTES = 1 << 30  # of a contestant's source directory
-# Beside the folder first: one that is there is whole. Another race may have been quicker.
 _SERVICE = re.compile(r"^(?:/usr)?/lib/systemd/system/([^/@]+\.service)$", re.MULTILINE)
+# Beside the folder first: one that is there is whole. Another race may have been quicker.
 _UNPACK = (
     "sh",
     "-c",
